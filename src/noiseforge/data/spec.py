@@ -1,0 +1,72 @@
+"""The contracts of data: what a batch holds, what a data set is, and how both are described."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Modality = Literal["image", "audio", "sequence", "point"]
+
+
+class Spec(BaseModel):
+    """What the data is. Saved with every model: a model is rebuilt from its recipe and its Spec alone.
+
+    A value of the source is `offset + scale * x`, where x is what a model sees. Pictures of 8 bits have
+    offset 127.5 and scale 127.5, so that x lies in [-1, 1].
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str
+    """The text that `load_data` was given."""
+    modality: Modality
+    shape: tuple[int, ...]
+    """One example: (C, H, W) for an image, (D,) for a point."""
+    classes: tuple[str, ...] = ()
+    """Names of the labels 0, 1, ...; empty when there are no labels."""
+    value_range: tuple[float, float] | None = (-1.0, 1.0)
+    """What x is bounded by, or None when it is not bounded."""
+    offset: float = 0.0
+    scale: float = 1.0
+    fingerprint: str
+    """SHA-256 of the training examples and labels: what a cached judge is keyed by."""
+
+
+class Batch(NamedTuple):
+    """Some examples. x (N, ...) float32 as a model sees it; y (N,) int64; length (N,); condition (N, ...)."""
+
+    x: Tensor
+    y: Tensor | None = None
+    length: Tensor | None = None
+    condition: Tensor | None = None
+
+
+class Dataset(Protocol):
+    """Examples that are fetched by their indices, many at a time, on the CPU."""
+
+    spec: Spec
+
+    @property
+    def labels(self) -> Tensor | None:
+        """(N,) int64 on the CPU, or None."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: Tensor) -> Batch:
+        """The examples at `indices` (n,) int64, in that order."""
+
+    def subset(self, indices: Tensor) -> Dataset:
+        """The same source, restricted to `indices`."""
+
+
+class Data(NamedTuple):
+    """What `load_data` returns: the split data, its description, and what was found wrong with the source."""
+
+    train: Dataset
+    test: Dataset
+    spec: Spec
+    problems: tuple[str, ...] = ()

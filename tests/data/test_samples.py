@@ -1,0 +1,59 @@
+"""Samples from files and arrays come back as the model that made them would see them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from noiseforge.data.pictures import save_samples
+from noiseforge.data.samples import as_samples, read_samples
+from noiseforge.data.spec import Spec
+from noiseforge.errors import UserError
+
+IMAGES = Spec(source="x", modality="image", shape=(1, 8, 8), classes=("a", "b"), fingerprint="")
+POINTS = Spec(
+    source="x", modality="point", shape=(2,), value_range=None, offset=3.0, scale=2.0, fingerprint=""
+)
+
+
+def drawn(spec: Spec) -> torch.Tensor:
+    return torch.rand(6, *spec.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+@pytest.mark.parametrize(("name", "error"), [("s.npy", 1e-6), ("s.npz", 1e-6), ("s/", 1 / 255)])
+def test_saved_pictures_are_read_back(tmp_path: Path, name: str, error: float) -> None:
+    x, y = drawn(IMAGES), torch.tensor([0, 0, 0, 1, 1, 1])
+    save_samples(f"{tmp_path}/{name}", x, IMAGES, None if name == "s.npy" else y)
+    read = read_samples(tmp_path / name, IMAGES)
+    torch.testing.assert_close(read.x, x, atol=error, rtol=0)
+    assert read.y is None if name == "s.npy" else torch.equal(read.y, y)
+
+
+def test_points_keep_the_units_of_the_real_data(tmp_path: Path) -> None:
+    x = drawn(POINTS)
+    save_samples(tmp_path / "p.npy", x, POINTS)
+    torch.testing.assert_close(read_samples(tmp_path / "p.npy", POINTS).x, x)
+    torch.testing.assert_close(as_samples(np.load(tmp_path / "p.npy"), POINTS).x, x)
+
+
+def test_bytes_are_scaled() -> None:
+    bytes_ = torch.tensor([0, 255], dtype=torch.uint8).reshape(2, 1, 1, 1).expand(2, 1, 8, 8)
+    assert as_samples(bytes_, IMAGES).x.mean((1, 2, 3)).tolist() == [-1, 1]
+
+
+def test_labels_that_are_no_classes_are_left_out(tmp_path: Path) -> None:
+    save_samples(tmp_path / "s", drawn(IMAGES), IMAGES, torch.zeros(6, dtype=torch.int64))
+    assert read_samples(tmp_path / "s", IMAGES.model_copy(update={"classes": ("c",)})).y is None
+
+
+def test_samples_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "wide.npy", np.random.default_rng(0).random((4, 3)))
+    with pytest.raises(UserError, match=r"wide.npy holds samples of shape \(3,\), the real data are \(2,\)"):
+        read_samples(tmp_path / "wide.npy", POINTS)
+    with pytest.raises(UserError, match=r"expected a run, .npy or .npz"):
+        read_samples(tmp_path, POINTS)
+    with pytest.raises(UserError, match=r"must have shape \(N, 1, 8, 8\), got \(4, 8, 8\)"):
+        as_samples(torch.zeros(4, 8, 8), IMAGES)
+    with pytest.raises(UserError, match="from -1 to 1; got values from 0 to 255"):
+        as_samples(torch.arange(256.0).reshape(4, 1, 8, 8), IMAGES)
