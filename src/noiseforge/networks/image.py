@@ -1,0 +1,171 @@
+"""Convolutional players for square images of any size and channels. Radford et al. 2016 (DCGAN)."""
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from noiseforge.networks.blocks import (
+    ACTIVATIONS,
+    GAINS,
+    LabelledLatent,
+    MinibatchStd,
+    ProjectionHead,
+    activated,
+    initialise,
+    pieces,
+    scaled,
+)
+
+COARSEST = 4
+"""A resolution above this is halved once more."""
+
+
+def resolutions(size: int) -> list[int]:
+    """The sides of the feature maps from the image down, each half of the one before, rounded up.
+
+    >>> resolutions(64), resolutions(28)
+    ([64, 32, 16, 8, 4], [28, 14, 7, 4])
+    """
+    sides = [size]
+    while sides[-1] > COARSEST:
+        sides.append((sides[-1] + 1) // 2)
+    return sides
+
+
+def widths(width: int, max_width: int, count: int) -> list[int]:
+    """Channels from the finest map down: `width`, then twice as many at each halving, up to `max_width`.
+
+    >>> widths(32, 100, 4)
+    [32, 64, 100, 100]
+    """
+    return [min(width * 2**level, max_width) for level in range(count)]
+
+
+class DCGANGenerator(nn.Module):
+    """A latent (N, latent), and a label (N,) if there are classes, to images (N, C, H, W) in [-1, 1].
+
+    A linear layer makes the coarsest map, and transposed convolutions double it.
+
+    Args:
+        shape: (C, H, W) with H = W.
+        latent: dimensions of the latent.
+        width: channels at half the image's resolution; they double with each further halving.
+        max_width: channels at most.
+        classes: labels, 0 for none.
+        norm: none or batch.
+        activation: relu, leaky or tanh.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        latent: int,
+        *,
+        width: int = 32,
+        max_width: int = 512,
+        classes: int = 0,
+        norm: str = "none",
+        activation: str = "leaky",
+    ) -> None:
+        super().__init__()
+        sides = resolutions(shape[1])
+        channels = widths(width, max_width, len(sides) - 1)
+        self.norm, self.gain = norm, GAINS[activation]
+        self.labelled = LabelledLatent(latent, classes)
+        coarse = (channels[-1], sides[-1], sides[-1])
+        batch_norm = [nn.BatchNorm2d(coarse[0])] if norm == "batch" else []
+        layers: list[nn.Module] = [
+            nn.Linear(self.labelled.width, math.prod(coarse)),
+            nn.Unflatten(1, coarse),
+            *batch_norm,
+            ACTIVATIONS[activation](),
+        ]
+        for level in reversed(range(1, len(channels))):
+            up = _doubling(channels[level], channels[level - 1], fine=sides[level])
+            layers += activated(up, norm=norm, activation=activation)
+        self.hidden = nn.Sequential(*layers)
+        self.output = _doubling(channels[0], shape[0], fine=sides[0])
+
+    def initialise(self, rng: torch.Generator) -> None:
+        """Draws all weights: N(0, 0.02²) with batch norm, as the paper; else a signal keeps its scale."""
+        initialise(self, rng, _std(self.norm, self.gain))
+        initialise(self.output, rng, _std(self.norm, 1.0))
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        x = self.output(self.hidden(self.labelled(z, y)))
+        return x.to(z.dtype).tanh()
+
+
+class DCGANDiscriminator(nn.Module):
+    """Images or packs of them (N, packing·C, H, W), and a label (N,) if there are classes, to logits (N,).
+
+    Strided convolutions halve the map, the mirror image of `DCGANGenerator`.
+
+    Args:
+        shape: (C, H, W) of one image, with H = W.
+        width: channels at half the image's resolution; they double with each further halving.
+        max_width: channels at most.
+        classes: labels, 0 for none.
+        norm: none, batch (not on the first layer) or spectral.
+        activation: relu, leaky, tanh or maxout of 5 pieces.
+        minibatch_std: what the last convolution sees has `blocks.minibatch_std` appended.
+        packing: images that are judged together.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        *,
+        width: int = 32,
+        max_width: int = 512,
+        classes: int = 0,
+        norm: str = "none",
+        activation: str = "leaky",
+        minibatch_std: bool = False,
+        packing: int = 1,
+    ) -> None:
+        super().__init__()
+        sides = resolutions(shape[1])
+        channels = [packing * shape[0], *widths(width, max_width, len(sides) - 1)]
+        self.norm, self.gain = norm, GAINS[activation]
+        layers: list[nn.Module] = []
+        for level, (inputs, outputs) in enumerate(pairwise(channels)):
+            last = minibatch_std and level == len(channels) - 2
+            layers += [MinibatchStd()] if last else []
+            down = _halving(inputs + last, outputs * pieces(activation), fine=sides[level])
+            unnormalised = norm == "batch" and level == 0
+            layers += activated(down, norm="none" if unnormalised else norm, activation=activation)
+        self.hidden = nn.Sequential(*layers, nn.Flatten())
+        self.head = ProjectionHead(channels[-1] * sides[-1] ** 2, classes, norm=norm)
+
+    def initialise(self, rng: torch.Generator) -> None:
+        """Draws all weights: N(0, 0.02²) with batch norm, as the paper; else a signal keeps its scale."""
+        initialise(self.hidden, rng, _std(self.norm, self.gain))
+        initialise(self.head, rng, _std(self.norm, 1.0))
+
+    def features(self, x: Tensor) -> Tensor:
+        """The coarsest map, flattened: (N, F)."""
+        return self.hidden(x)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.head(self.features(x), y)
+
+
+def _doubling(inputs: int, outputs: int, *, fine: int) -> nn.ConvTranspose2d:
+    return nn.ConvTranspose2d(inputs, outputs, _kernel(fine), stride=2, padding=1)
+
+
+def _halving(inputs: int, outputs: int, *, fine: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, _kernel(fine), stride=2, padding=1)
+
+
+def _kernel(fine: int) -> int:
+    # With stride 2 and padding 1, 4 halves an even side exactly, 3 an odd one rounded up; and back.
+    return 4 if fine % 2 == 0 else 3
+
+
+def _std(norm: str, gain: float) -> Callable[[float], float]:
+    return (lambda fan_in: 0.02) if norm == "batch" else scaled(gain)

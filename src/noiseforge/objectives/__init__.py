@@ -1,0 +1,1 @@
+"""Ground floor: pure functions on tensors, each citing its paper. They see no model, optimiser or file."""
