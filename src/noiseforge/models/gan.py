@@ -1,0 +1,206 @@
+"""The adversarial family: a generator and a discriminator (Goodfellow et al., 2014), whatever their networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from noiseforge.corruption import parse
+from noiseforge.data.spec import Batch, Spec
+from noiseforge.errors import UserError, unknown
+from noiseforge.models.player import Moment, Player
+from noiseforge.networks.blocks import pack
+from noiseforge.networks.build import build_discriminator, build_generator
+from noiseforge.objectives.adversarial import LOSSES, feature_matching
+from noiseforge.objectives.penalties import clip_weights, gradient_norm_squared, gradient_penalty
+from noiseforge.recipes.schema import GANSettings, value_at
+
+SAMPLE_CHUNK = 512
+
+
+class GAN(nn.Module):
+    """Two networks and their game. Labels come from the real batch, so that paired losses compare like with like."""
+
+    def __init__(self, settings: GANSettings, spec: Spec, rng: torch.Generator):
+        super().__init__()
+        if settings.conditional and not spec.classes:
+            raise UserError(f"model.conditional=true needs labels, and {spec.source} has none: set it to false")
+        self.settings = settings
+        self.spec = spec
+        self.classes = len(spec.classes) if settings.conditional else 0
+        self.generator = build_generator(settings, spec, rng)
+        self.discriminator = build_discriminator(settings, spec, rng)
+        self._augment = parse(settings.augment, modality=spec.modality)
+        self._loss = LOSSES[settings.loss]
+
+    # -- the game ---------------------------------------------------------------------------------------------
+
+    def players(self) -> list[Player]:
+        """The discriminator, then the generator."""
+        s = self.settings
+        bound = s.weight_clip
+        clip = None if bound is None else (lambda: clip_weights(self.discriminator.parameters(), bound))
+        return [
+            Player("discriminator", self.discriminator, self._discriminator_loss, s.discriminator, after_step=clip),
+            Player("generator", self.generator, self._generator_loss, s.generator, averaged=True),
+        ]
+
+    def _discriminator_loss(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+        y = self._labels(batch)
+        with torch.no_grad():
+            fake = self.generator(self._draw(len(batch.x), moment), y)
+        weights = self._penalty_weights(moment)
+        with parametrize.cached():
+            if weights:
+                return self._penalised_loss(batch.x, fake.float(), y, weights, moment)
+            real_logits, fake_logits = self._criticise(batch.x, fake, y, moment)
+        return self._adversarial(real_logits, fake_logits, moment)
+
+    def _adversarial(self, real_logits: Tensor, fake_logits: Tensor, moment: Moment) -> dict[str, Tensor]:
+        moment.note("real_logit", real_logits.mean())
+        moment.note("fake_logit", fake_logits.mean())
+        return {"adversarial": self._loss.discriminator(real_logits, fake_logits).mean()}
+
+    def _penalised_loss(
+        self, real: Tensor, fake: Tensor, y: Tensor | None, weights: dict[str, float], moment: Moment
+    ) -> dict[str, Tensor]:
+        """The loss and its gradient penalties, all in fp32, from one forward pass where they share it."""
+        with torch.autocast(real.device.type, enabled=False):
+            real, fake = real.detach().requires_grad_("r1" in weights), fake.detach().requires_grad_("r2" in weights)
+            real_logits, fake_logits = self._criticise(real, fake, y, moment)
+            terms = self._adversarial(real_logits, fake_logits, moment)
+            if "r1" in weights:
+                terms["r1"] = weights["r1"] * gradient_norm_squared(real_logits, real).mean()
+            if "r2" in weights:
+                terms["r2"] = weights["r2"] * gradient_norm_squared(fake_logits, fake).mean()
+            if "gradient_penalty" in weights:
+                slopes = gradient_penalty(
+                    lambda x: self._judge(x, y, moment), real, fake, generator=moment.noise.private()
+                )
+                terms["gradient_penalty"] = weights["gradient_penalty"] * slopes.mean()
+        return terms
+
+    def _penalty_weights(self, moment: Moment) -> dict[str, float]:
+        """What each penalty is multiplied by in this turn; empty in a turn without penalties."""
+        s = self.settings
+        if moment.turn % s.penalty_every:
+            return {}
+        weights = {
+            "r1": value_at(s.r1, moment.images) / 2,
+            "r2": value_at(s.r2, moment.images) / 2,
+            "gradient_penalty": s.gradient_penalty,
+        }
+        return {name: weight * s.penalty_every for name, weight in weights.items() if weight > 0}
+
+    def _generator_loss(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+        y = self._labels(batch)
+        fake = self.generator(self._draw(len(batch.x), moment), y)
+        terms: dict[str, Tensor] = {}
+        with parametrize.cached():
+            fake_logits = self._judge(fake, y, moment)
+            real_logits = None
+            if self._loss.paired:
+                with torch.no_grad():
+                    real_logits = self._judge(batch.x, y, moment)
+            terms["adversarial"] = self._loss.generator(real_logits, fake_logits).mean()
+            if self.settings.feature_matching:
+                features: Callable[[Tensor], Tensor] = self.discriminator.features
+                with torch.no_grad():
+                    real_features = features(self._presented(batch.x, moment))
+                distance = feature_matching(real_features, features(self._presented(fake, moment)))
+                terms["feature_matching"] = self.settings.feature_matching * distance
+        return terms
+
+    def _criticise(self, real: Tensor, fake: Tensor, y: Tensor | None, moment: Moment) -> tuple[Tensor, Tensor]:
+        return self._judge(real, y, moment), self._judge(fake, y, moment)
+
+    def _judge(self, x: Tensor, y: Tensor | None, moment: Moment) -> Tensor:
+        return self.discriminator(self._presented(x, moment), y).float()
+
+    def _presented(self, x: Tensor, moment: Moment) -> Tensor:
+        """What the discriminator is shown: augmented, then packed."""
+        if self.settings.augment:
+            x = self._augment(x, generator=moment.noise.private())
+        return pack(x, self.settings.packing)
+
+    def _draw(self, n: int, moment: Moment) -> Tensor:
+        draw = moment.noise.normal if self.settings.latent_distribution == "normal" else moment.noise.uniform
+        return draw(n, self.settings.latent)
+
+    def _labels(self, batch: Batch) -> Tensor | None:
+        return batch.y if self.classes else None
+
+    # -- what a trained model does ----------------------------------------------------------------------------
+
+    def latent(self, n: int, generator: torch.Generator) -> Tensor:
+        """(n, latent) draws of the prior, on the CPU: the same on every device."""
+        if self.settings.latent_distribution == "normal":
+            return torch.randn(n, self.settings.latent, generator=generator)
+        return torch.rand(n, self.settings.latent, generator=generator) * 2 - 1
+
+    @torch.inference_mode()
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """(N, latent) and, for a conditional model, (N,) labels -> (N, *shape) on the CPU, in model units."""
+        was_training = self.training
+        self.eval()
+        device = next(self.generator.parameters()).device
+        parts = []
+        for start in range(0, len(z), SAMPLE_CHUNK):
+            rows = slice(start, start + SAMPLE_CHUNK)
+            parts.append(self.generator(z[rows].to(device), None if y is None else y[rows].to(device)).float().cpu())
+        self.train(was_training)
+        return torch.cat(parts) if parts else torch.empty(0, *self.spec.shape)
+
+    def sample(
+        self, n: int, *, label: int | str | Tensor | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """(n, *shape) samples in model units, on the CPU.
+
+        Args:
+            n: how many.
+            label: of a conditional model, one class (index or name) or (n,) indices; None takes the classes in turn.
+            generator: a CPU generator; None starts one at seed 0.
+        """
+        if n < 1:
+            raise UserError(f"n must be >= 1, got {n}")
+        generator = generator or torch.Generator().manual_seed(0)
+        return self.decode(self.latent(n, generator), self.labels(n, label))
+
+    def labels(self, n: int, label: int | str | Tensor | None = None) -> Tensor | None:
+        """The (n,) labels that `sample` uses, or None for a model without conditions."""
+        if not self.classes:
+            if label is not None:
+                raise UserError("label was given, but this model is not conditional: train with model.conditional=true")
+            return None
+        if label is None:
+            return torch.arange(n) % self.classes
+        if isinstance(label, Tensor):
+            return label
+        return torch.full((n,), self._class_index(label))
+
+    def _class_index(self, label: int | str) -> int:
+        names = self.spec.classes
+        if isinstance(label, str) and label in names:
+            return names.index(label)
+        try:
+            index = int(label)
+        except ValueError:
+            raise unknown("label", str(label), names) from None
+        if not 0 <= index < len(names):
+            raise UserError(f"label must be one of 0..{len(names) - 1} or a class name, got {label}")
+        return index
+
+    @torch.inference_mode()
+    def critique(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Logits of the discriminator for (N, *shape): one for each pack, so (N // packing,), on the CPU."""
+        was_training = self.training
+        self.eval()
+        packing = self.settings.packing
+        x = x[: len(x) // packing * packing].to(next(self.discriminator.parameters()).device)
+        y = y.to(x.device) if y is not None and self.classes else None
+        logits = self.discriminator(pack(x, packing), y).float().cpu()
+        self.train(was_training)
+        return logits

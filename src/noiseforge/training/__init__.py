@@ -1,0 +1,1 @@
+"""Second floor: the one loop, and what it keeps on disk."""

@@ -1,0 +1,48 @@
+"""Looks at a model while it trains: pictures from fixed noise, and whether it is healthy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from noiseforge.data.pictures import show
+from noiseforge.data.spec import Batch, Data, Dataset
+from noiseforge.evaluation.health import measure
+from noiseforge.files import replacing
+
+EXAMPLES = 256
+"""Samples, training examples and held-out examples of one look."""
+SHOWN = 64
+"""Pictures in a grid, the same noise every time."""
+
+
+class Monitor:
+    """The same noise and the same real examples at every look, so that looks can be compared."""
+
+    def __init__(self, model: nn.Module, data: Data, folder: Path, seed: int):
+        self.model, self.folder, self.seed, self.spec = model, folder, seed, data.spec
+        draws = torch.Generator().manual_seed(seed)
+        self.real = _some(data.train, draws)
+        self.held_out = _some(data.test, draws)
+
+    def look(self, images: int) -> dict[str, float]:
+        """Writes `samples/<images>.png` and returns the measures of health, where the model has a critic."""
+        samples = self.model.sample(EXAMPLES, generator=torch.Generator().manual_seed(self.seed))
+        shown = samples if self.spec.modality == "point" else samples[:SHOWN]
+        with replacing(self.folder / "samples" / f"{images:010d}.png") as temporary:
+            show(shown, self.spec).save(temporary, format="PNG")
+        if not hasattr(self.model, "critique"):
+            return {}
+        return measure(
+            samples,
+            self.real.x,
+            self.model.critique(self.real.x, self.real.y),
+            self.model.critique(samples, self.model.labels(EXAMPLES)),
+            held_out_logits=self.model.critique(self.held_out.x, self.held_out.y),
+        )
+
+
+def _some(dataset: Dataset, draws: torch.Generator) -> Batch:
+    return dataset.batch(torch.randperm(len(dataset), generator=draws)[:EXAMPLES])

@@ -1,0 +1,206 @@
+"""Resume equals no interruption, processes equal one process, a NaN is named, and nothing complete is lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from noiseforge.data.source import load_data
+from noiseforge.data.spec import Data
+from noiseforge.errors import UserError
+from noiseforge.recipes.schema import DataSettings, GANSettings, Recipe, TrainSettings
+from noiseforge.training.loop import Interrupted, train
+from noiseforge.training.players import Training
+from noiseforge.training.processes import Processes
+from noiseforge.training.progress import Progress
+from noiseforge.training.record import Diverged
+from noiseforge.training.run import Run
+
+
+@pytest.fixture(scope="module")
+def digits() -> Data:
+    return load_data("digits")
+
+
+def recipe(images: int = 640, **model: object) -> Recipe:
+    settings = {
+        "network": "dcgan",
+        "loss": "hinge",
+        "latent": 8,
+        "augment": "translate:0.125",
+        "generator": {"width": 8, "norm": "batch"},
+        "discriminator": {"width": 8, "norm": "spectral", "turns": 2},
+    }
+    return Recipe(
+        data=DataSettings(source="digits"),
+        model=GANSettings.model_validate({**settings, **model}),
+        train=TrainSettings(images=images, batch=32, save_every=64),
+    )
+
+
+def weights(run: Run) -> dict[str, torch.Tensor]:
+    return run.load_model().state_dict()
+
+
+def test_a_run_holds_its_files_and_gives_the_same_samples_again(digits: Data, tmp_path: Path) -> None:
+    run = train(recipe(128), digits, tmp_path / "run")
+    names = {p.name for p in run.path.iterdir()}
+    assert {"recipe.yaml", "environment.json", "model.safetensors", "state.pt", "metrics.jsonl"} <= names
+    assert list((run.path / "samples").glob("*.png"))
+    again = Run.open(run.path)
+    assert again == run
+    assert torch.equal(run.load_model().sample(4), again.load_model().sample(4))
+
+
+def test_the_same_seed_gives_the_same_weights(digits: Data, tmp_path: Path) -> None:
+    first, second = (weights(train(recipe(128), digits, tmp_path / name)) for name in "ab")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("stop_at", [96, 352])
+def test_resume_equals_no_interruption_bit_for_bit(digits: Data, tmp_path: Path, stop_at: int) -> None:
+    whole = train(recipe(), digits, tmp_path / "whole")
+
+    def interrupt(progress: Progress) -> None:
+        if progress.images == stop_at:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted, match="--resume"):
+        train(recipe(), digits, tmp_path / "parts", progress=interrupt)
+    parts = train(recipe(), digits, tmp_path / "parts", resume=True)
+    one, other = weights(whole), weights(parts)
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    seen = [(r["event"], r["images"]) for r in parts.records() if r["event"] == "train"]
+    assert seen == sorted(set(seen)), "a record is neither lost nor written twice"
+
+
+def test_a_longer_schedule_goes_on_from_a_finished_run(digits: Data, tmp_path: Path) -> None:
+    train(recipe(128), digits, tmp_path / "run")
+    longer = train(recipe(256), digits, tmp_path / "run", resume=True)
+    assert Run.open(longer.path).recipe.train.images == 256
+    assert longer.records()[-1]["images"] == 256
+
+
+def test_resume_refuses_other_data_and_other_networks(digits: Data, tmp_path: Path) -> None:
+    train(recipe(64), digits, tmp_path / "run")
+    with pytest.raises(UserError, match="other data"):
+        train(recipe(128), load_data("digits", seed=1, test_fraction=0.3), tmp_path / "run", resume=True)
+    with pytest.raises(UserError, match=r"state\.pt does not fit this recipe"):
+        train(recipe(128, latent=9), digits, tmp_path / "run", resume=True)
+    with pytest.raises(UserError, match="not empty"):
+        train(recipe(128), digits, tmp_path / "run")
+
+
+def test_a_nan_is_named_and_the_last_good_checkpoint_stays(digits: Data, tmp_path: Path) -> None:
+    hot = {"width": 8, "norm": "none", "lr": {"start": 0, "end": 1e30, "images": 256}}
+    with pytest.raises(Diverged, match=r"(discriminator|generator)/adversarial became (nan|-?inf) after \d+ images"):
+        train(recipe(1280, loss="wasserstein", r1=1.0, discriminator=hot), digits, tmp_path / "run")
+    state = Run.open(tmp_path / "run").load_state()
+    assert all(torch.isfinite(tensor).all() for tensor in state["model"].values())
+    last = Run.open(tmp_path / "run").records()[-1]
+    assert last["event"] == "diverged"
+
+
+@pytest.mark.parametrize("name", ["state.pt", "model.safetensors", "recipe.yaml"])
+def test_damaged_files_are_named(digits: Data, tmp_path: Path, name: str) -> None:
+    run = train(recipe(64), digits, tmp_path / "run")
+    (run.path / name).write_bytes((run.path / name).read_bytes()[:20])
+    with pytest.raises(UserError, match=name.replace(".", r"\.")):
+        again = Run.open(run.path)
+        again.load_model()
+        again.load_state()
+
+
+class Hostile:
+    """Would write a file if it were ever unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):  # type: ignore[no-untyped-def]
+        return (Path.write_text, (self.path, "run"))
+
+
+def test_a_hostile_checkpoint_runs_nothing(digits: Data, tmp_path: Path) -> None:
+    run = train(recipe(64), digits, tmp_path / "run")
+    torch.save({"format": 1, "model": Hostile(tmp_path / "proof")}, run.path / "state.pt")
+    with pytest.raises(UserError, match="nothing of it was run"):
+        run.load_state()
+    assert not (tmp_path / "proof").exists()
+
+
+TWO_PROCESSES = """
+import sys, torch
+from noiseforge.data.source import load_data
+from noiseforge.training.players import Training
+from noiseforge.training.processes import Processes
+from noiseforge.recipes.schema import Recipe
+torch.set_num_threads(1)
+training = Training(Recipe.model_validate_json(sys.argv[1]), load_data("digits"), Processes.join("cpu"))
+for _ in range(8):
+    training.round()
+if training.processes.writes:
+    torch.save(training.model.state_dict(), sys.argv[2])
+"""
+
+
+def test_two_processes_equal_one_with_the_whole_batch(digits: Data, tmp_path: Path) -> None:
+    """Networks without batch statistics, and a penalty, which differentiates twice."""
+    plain = {"width": 8}
+    shared = recipe(loss="relativistic", r1=1.0, r2=1.0, augment="", generator=plain, discriminator=plain)
+    (tmp_path / "two.py").write_text(TWO_PROCESSES)
+    subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", tmp_path / "two.py"]
+        + [shared.model_dump_json(), tmp_path / "two.pt"],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    two = torch.load(tmp_path / "two.pt", weights_only=True)
+    alone = Training(shared, digits, Processes.join("cpu"))
+    start = {name: tensor.clone() for name, tensor in alone.model.state_dict().items()}
+    for _ in range(8):
+        alone.round()
+    one = alone.model.state_dict()
+    moved = max(float((one[name] - start[name]).abs().max()) for name in one)
+    apart = max(float((one[name] - two[name]).abs().max()) for name in one)
+    assert moved > 1e-3
+    assert apart < 1e-2 * moved
+
+
+@pytest.mark.slow
+def test_a_killed_run_always_resumes(tmp_path: Path) -> None:
+    """SIGKILL at ten moments, from before the first checkpoint to the middle of writing later ones."""
+    file = tmp_path / "recipe.json"
+    file.write_text(recipe(100_000).model_dump_json())
+    code = f"""
+from pathlib import Path
+from noiseforge.data.source import load_data
+from noiseforge.recipes.schema import Recipe
+from noiseforge.training.loop import train
+train(Recipe.model_validate_json(Path({str(file)!r}).read_text()), load_data("digits"), Path("run"), resume=True)
+"""
+    reached = 0
+    for attempt in range(10):
+        process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 60
+        while attempt and not (tmp_path / "run" / "state.pt").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(1.5 + 0.37 * attempt)
+        assert process.poll() is None, process.stderr.read().decode() if process.stderr else ""
+        process.kill()
+        process.wait()
+        if (tmp_path / "run" / "state.pt").exists():
+            images = int(Run.open(tmp_path / "run").load_state()["images"])  # type: ignore[call-overload]
+            assert images >= reached
+            reached = images
+    assert reached > 0
+    for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[:-1]:
+        json.loads(line)
