@@ -30,9 +30,7 @@ def test_maxout_takes_the_largest_of_neighbouring_features() -> None:
 
 @pytest.mark.parametrize("activation", GAINS)
 def test_a_layer_keeps_the_second_moment_of_its_signal(activation: str) -> None:
-    layer = nn.Sequential(
-        *activated(nn.Linear(400, 400 * pieces(activation)), norm="none", activation=activation)
-    )
+    layer = nn.Sequential(*activated(nn.Linear(400, 400 * pieces(activation)), norm="none", activation=activation))
     initialise(layer, rng(), scaled(GAINS[activation]))
     moment = layer(torch.randn(500, 400, generator=rng(1))).square().mean().item()
     # tanh keeps small signals, and shrinks those of order 1.

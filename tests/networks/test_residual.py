@@ -27,6 +27,15 @@ def test_doubling_is_the_transpose_of_halving(side: int) -> None:
     )
 
 
+@pytest.mark.parametrize("blocks", [1, 4])
+def test_deeper_networks_start_with_smaller_branches(blocks: int) -> None:
+    discriminator = ResidualDiscriminator((1, 8, 8), width=64, blocks=blocks)
+    discriminator.initialise(torch.Generator().manual_seed(0))
+    block = next(m for m in discriminator.modules() if isinstance(m, ResidualBlock))
+    expected = (2 / 1.04 / 64) ** 0.5 * (2 * blocks) ** -0.25
+    assert block.expand.weight.std().item() == pytest.approx(expected, rel=0.02)
+
+
 def test_every_block_starts_as_the_identity_and_learns() -> None:
     discriminator = ResidualDiscriminator((1, 8, 8), width=8, group_width=8)
     discriminator.initialise(torch.Generator().manual_seed(0))

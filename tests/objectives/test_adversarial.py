@@ -31,9 +31,7 @@ CLOSED_FORMS = {
 def test_the_closed_form_is_met_sample_by_sample(name: str) -> None:
     real, fake = torch.tensor(LOGITS, dtype=torch.float64).T
     for function, expected in zip(LOSSES[name][:2], CLOSED_FORMS[name], strict=True):
-        torch.testing.assert_close(
-            function(real, fake), real.new_tensor([expected(*pair) for pair in LOGITS])
-        )
+        torch.testing.assert_close(function(real, fake), real.new_tensor([expected(*pair) for pair in LOGITS]))
 
 
 @pytest.mark.parametrize("name", LOSSES)

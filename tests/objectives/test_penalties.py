@@ -9,11 +9,11 @@ SHAPES = [(2,), (1, 4, 4), (3, 4, 4)]
 
 def smooth_discriminator(shape: tuple[int, ...]) -> nn.Sequential:
     features = torch.Size(shape).numel()
-    torch_layers = nn.Sequential(nn.Flatten(), nn.Linear(features, 5), nn.Tanh(), nn.Linear(5, 1)).double()
+    layers = nn.Sequential(nn.Flatten(), nn.Linear(features, 5), nn.Tanh(), nn.Linear(5, 1)).double()
     rng = torch.Generator().manual_seed(1)
-    for parameter in torch_layers.parameters():
+    for parameter in layers.parameters():
         parameter.data = torch.randn(parameter.shape, generator=rng, dtype=torch.float64)
-    return torch_layers
+    return layers
 
 
 def examples(count: int, shape: tuple[int, ...]) -> Tensor:

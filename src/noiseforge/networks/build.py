@@ -165,9 +165,7 @@ NETWORKS: dict[str, Network] = {
 
 def _network(settings: GANSettings, spec: Spec) -> Network:
     if settings.network != "mlp" and spec.modality != "image":
-        raise UserError(
-            f"network={settings.network} makes images, {spec.source} holds {spec.modality} data: take mlp"
-        )
+        raise UserError(f"network={settings.network} makes images, {spec.source} holds {spec.modality} data: take mlp")
     return NETWORKS[settings.network]
 
 

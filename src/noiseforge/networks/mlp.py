@@ -73,13 +73,17 @@ class FourierFeatures(nn.Module):
     Without them a network learns fine detail last. Tancik et al. 2020, eq. 5.
     """
 
+    frequencies: Tensor
+
     def __init__(self, inputs: int, scale: float) -> None:
         super().__init__()
         self.scale = scale
         self.register_buffer("frequencies", torch.zeros(inputs, PROJECTIONS))
 
     def forward(self, x: Tensor) -> Tensor:
-        phases = 2 * math.pi * (x @ self.frequencies)
+        # A phase of many turns has nothing left of its angle in the 8 bits of bfloat16.
+        with torch.autocast(x.device.type, enabled=False):
+            phases = 2 * math.pi * (x.to(self.frequencies.dtype) @ self.frequencies)
         return torch.cat([x, phases.sin(), phases.cos()], 1)
 
 
