@@ -1,0 +1,109 @@
+"""What each metric is called, and what it says, in one plain sentence."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from noiseforge.evaluation.figures import Figure
+
+
+class Entry(NamedTuple):
+    """A metric's name for people, its meaning, and the worst value to expect where that is known."""
+
+    title: str
+    meaning: str
+    worst: float | None = None
+    decades: float | None = None
+    """Where there is no worst value: powers of ten above the floor at which a value counts as worst."""
+
+
+GLOSSARY: dict[str, Entry] = {
+    "fid": Entry(
+        "Fréchet distance (FID)",
+        "How far samples lie from real data as a whole; comparable only at the same N and extractor.",
+        decades=2,
+    ),
+    "fid_infinity": Entry(
+        "FID at infinite N",
+        "The Fréchet distance with its dependence on the number of samples taken out.",
+    ),
+    "kid": Entry(
+        "Kernel distance (KID)",
+        "Like the Fréchet distance, but fair with few samples: real data score 0 on average.",
+    ),
+    "precision": Entry(
+        "Precision", "The share of samples that look real: that lie among the real examples.", 0.0
+    ),
+    "recall": Entry("Recall", "The share of real examples that the model could have made.", 0.0),
+    "density": Entry(
+        "Density", "How deep among real examples the samples lie; 1 is as deep as real data.", 0.0
+    ),
+    "coverage": Entry(
+        "Coverage",
+        "The share of real examples with a sample nearby: low when kinds of example are missing.",
+        0.0,
+    ),
+    "inception_score": Entry(
+        "Inception score",
+        "High when samples are clearly of one class each, and of all classes together.",
+        1.0,
+    ),
+    "label_agreement": Entry(
+        "Label agreement",
+        "The share of samples that the judge recognises as the class that was asked for.",
+        0.0,
+    ),
+    "class_min_share": Entry(
+        "Rarest class",
+        "The share of samples in the class that is made least often; 0 means a class is missing.",
+        0.0,
+    ),
+    "modes": Entry("Modes", "How many of the data's separate kinds of example were made at least once.", 0.0),
+    "high_quality": Entry(
+        "High quality", "The share of points within three standard deviations of a mode's centre.", 0.0
+    ),
+    "reverse_kl": Entry(
+        "Reverse KL (nats)", "How unevenly the modes are made; a perfect sampler scores the floor.", decades=2
+    ),
+    "nearest_ratio": Entry(
+        "Nearest-neighbour ratio",
+        "Distance to the nearest training example, over that of unseen real data; far below 1: memorising.",
+        0.0,
+    ),
+    "copies": Entry(
+        "Exact copies", "The share of samples that repeat a training example to the last value.", 1.0
+    ),
+}
+HEADLINES = ("fid", "coverage", "precision", "modes", "high_quality", "reverse_kl", "kid", "recall")
+"""The figures worth the top of a page, the first ones that were measured."""
+
+
+def entry(figure: Figure) -> Entry:
+    """The entry of a figure's metric; a metric that has none is named by itself."""
+    return GLOSSARY.get(figure.metric, Entry(figure.metric, ""))
+
+
+def standing(figure: Figure) -> float | None:
+    """How far a figure has come from the worst value (0) to what real data score (1), or None where unknown.
+
+    Where the worst value has a limit the way is linear, else logarithmic: FID at ten times its floor has come
+    half way. Estimates that are fair at any N have no floor above 0 to measure from.
+
+    >>> protocol = dict(n_real=9, n_fake=9, extractor="pixels", seed=0)
+    >>> standing(Figure(metric="fid", value=5.0, floor=0.5, better="lower", **protocol))
+    0.5
+    >>> standing(Figure(metric="coverage", value=0.45, floor=0.9, better="higher", **protocol))
+    0.5
+    """
+    _, _, worst, decades = entry(figure)
+    floor = figure.floor
+    if floor is None:
+        return None
+    if worst is not None and worst != floor:
+        share = (figure.value - worst) / (floor - worst)
+    elif decades is not None and floor > 0:
+        share = 1 - math.log10(max(figure.value, floor) / floor) / decades
+    else:
+        return None
+    return min(max(share, 0.0), 1.0)
