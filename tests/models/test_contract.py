@@ -1,0 +1,143 @@
+"""One contract over every model: play a round, sample, save, load, the same samples."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from noiseforge.data.source import load_data
+from noiseforge.data.spec import Data
+from noiseforge.errors import UserError
+from noiseforge.recipes.schema import DataSettings, GANSettings, Recipe, TrainSettings
+from noiseforge.training.loop import train
+from noiseforge.training.players import Training
+from noiseforge.training.processes import Processes
+from noiseforge.training.run import Run
+
+SMALL = {"generator": {"width": 8}, "discriminator": {"width": 8}}
+PACKED = {"width": 8, "minibatch_std": True}
+MLP: dict[str, Any] = {"network": "mlp", "loss": "nonsaturating"}
+MODELS: dict[str, dict[str, Any]] = {
+    "mlp minimax, batch norm": {**MLP, "loss": "minimax", "discriminator": {"norm": "batch"}},
+    "mlp, maxout": {**MLP, "discriminator": {"activation": "maxout"}},
+    "mlp conditional": {**MLP, "conditional": True, "latent_distribution": "uniform"},
+    "dcgan hinge, spectral": {"network": "dcgan", "loss": "hinge", **SMALL, "discriminator": {"norm": "spectral"}},
+    "dcgan least squares": {"network": "dcgan", "loss": "leastsquares", **SMALL, "feature_matching": 1.0},
+    "dcgan clipped": {"network": "dcgan", "loss": "wasserstein", **SMALL, "weight_clip": 0.01},
+    "dcgan gradient penalty": {"network": "dcgan", "loss": "wasserstein", **SMALL, "gradient_penalty": 10.0},
+    "dcgan packed": {"network": "dcgan", "loss": "nonsaturating", **SMALL, "packing": 4, "discriminator": PACKED},
+    "dcgan lazy": {"network": "dcgan", "loss": "nonsaturating", **SMALL, "r1": 1.0, "penalty_every": 2},
+    "residual conditional": {"network": "residual", "loss": "relativistic", "r1": 1, "r2": 1, "conditional": True},
+}
+
+
+@pytest.fixture(scope="module")
+def digits() -> Data:
+    return load_data("digits")
+
+
+def recipe(model: dict[str, Any], **training: Any) -> Recipe:
+    settings = GANSettings.model_validate({"latent": 16, **model})
+    return Recipe(
+        data=DataSettings(source="digits"), model=settings, train=TrainSettings(images=32, batch=16, **training)
+    )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_plays_samples_and_comes_back(name: str, digits: Data, tmp_path: Path) -> None:
+    run = train(recipe(MODELS[name]), digits, tmp_path / "run")
+    model = run.load_model()
+    samples = model.sample(6, generator=torch.Generator().manual_seed(1))
+    assert samples.shape == (6, 1, 8, 8)
+    assert torch.isfinite(samples).all()
+    assert samples.std(0).mean() > 0
+    again = Run.open(run.path).load_model().sample(6, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(samples, again)
+    assert not torch.equal(samples, model.sample(6, generator=torch.Generator().manual_seed(2)))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_each_player_moves_its_own_parameters_alone(name: str, digits: Data) -> None:
+    training = Training(recipe(MODELS[name]), digits, Processes.join("cpu"))
+    for seat in training.seats:
+        before = {key: value.clone() for key, value in training.model.named_parameters()}
+        seat.play(training.feed, moment(training, seat.turns), training.processes, "fp32")
+        moved = {key.split(".")[0] for key, value in training.model.named_parameters() if not value.equal(before[key])}
+        assert moved == {seat.player.name}
+
+
+def moment(training: Training, turn: int) -> Any:
+    from noiseforge.models.player import Moment
+
+    return Moment(training.noise, training.images, turn)
+
+
+def test_the_global_random_state_is_neither_read_nor_moved(digits: Data, tmp_path: Path) -> None:
+    before = torch.get_rng_state()
+    run = train(recipe(MODELS["dcgan packed"]), digits, tmp_path / "run")
+    assert torch.equal(before, torch.get_rng_state())
+    torch.rand(3)
+    other = train(recipe(MODELS["dcgan packed"]), digits, tmp_path / "other")
+    assert torch.equal(run.load_model().sample(2), other.load_model().sample(2))
+
+
+def test_labels_by_name_by_index_and_in_turn(digits: Data, tmp_path: Path) -> None:
+    model = train(recipe(MODELS["mlp conditional"]), digits, tmp_path / "run").load_model()
+    assert torch.equal(model.sample(4, label="7"), model.sample(4, label=7))
+    assert not torch.equal(model.sample(4, label=7), model.sample(4, label=3))
+    assert model.labels(12).tolist() == [*range(10), 0, 1]
+    with pytest.raises(UserError, match=r"label must be one of 0\.\.9"):
+        model.sample(4, label=10)
+    with pytest.raises(UserError, match="unknown label 'seven'"):
+        model.sample(4, label="seven")
+
+
+def test_a_model_without_conditions_takes_no_label(digits: Data) -> None:
+    model = Training(recipe(MODELS["mlp, maxout"]), digits, Processes.join("cpu")).model
+    with pytest.raises(UserError, match=r"model\.conditional=true"):
+        model.sample(4, label=1)
+
+
+def test_schedules_reach_the_optimiser_and_the_penalty(digits: Data) -> None:
+    falling = {"start": 1.0, "end": 0.0, "images": 64}
+    plan = recipe(
+        {"network": "dcgan", "loss": "hinge", **SMALL, "r1": falling, "generator": {"width": 8, "lr": falling}}
+    )
+    training = Training(plan, digits, Processes.join("cpu"))
+    terms = [training.round() for _ in range(5)]
+    rates = training.seats[1].optimiser.param_groups[0]["lr"]
+    assert rates == 0.0
+    assert "discriminator/r1" in terms[0]
+    assert "discriminator/r1" not in terms[4]
+
+
+def test_averaged_weights_are_the_closed_form_of_their_halflife() -> None:
+    from noiseforge.training.average import Average
+
+    module = torch.nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        module.weight.fill_(0.0)
+    average = Average(module, halflife=100.0)
+    with torch.no_grad():
+        module.weight.fill_(1.0)
+    for step in range(10):
+        average.update(100_000 + step * 10, 10)
+    assert average.shadow["weight"].item() == pytest.approx(0.5, rel=1e-5), "100 images are one half-life"
+    average.swap()
+    assert module.weight.item() == pytest.approx(0.5, rel=1e-5)
+    average.swap()
+    assert module.weight.item() == 1.0
+
+
+def test_r3gan_has_the_papers_number_of_parameters() -> None:
+    """Huang et al. 2024, StackedMNIST: 20.73 M and 20.68 M."""
+    from noiseforge.data.spec import Spec
+    from noiseforge.models import build_model
+    from noiseforge.recipes.load import read_recipe
+
+    settings = read_recipe("image/stacked-mnist-full").model
+    spec = Spec(source="stacks", modality="image", shape=(3, 32, 32), fingerprint="none")
+    model = build_model(settings, spec, torch.Generator().manual_seed(0))
+    millions = [sum(p.numel() for p in player.module.parameters()) / 1e6 for player in model.players()]
+    assert [round(m, 2) for m in millions] == [20.68, 20.73]
