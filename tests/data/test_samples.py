@@ -12,9 +12,7 @@ from noiseforge.data.spec import Spec
 from noiseforge.errors import UserError
 
 IMAGES = Spec(source="x", modality="image", shape=(1, 8, 8), classes=("a", "b"), fingerprint="")
-POINTS = Spec(
-    source="x", modality="point", shape=(2,), value_range=None, offset=3.0, scale=2.0, fingerprint=""
-)
+POINTS = Spec(source="x", modality="point", shape=(2,), value_range=None, offset=3.0, scale=2.0, fingerprint="")
 
 
 def drawn(spec: Spec) -> torch.Tensor:

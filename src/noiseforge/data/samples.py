@@ -60,18 +60,14 @@ def as_samples(array: np.ndarray | Tensor, spec: Spec) -> Samples:
     tensor = torch.as_tensor(array)
     x = tensor.detach().to("cpu", torch.float32)
     if x.ndim < 2 or tuple(x.shape[1:]) != spec.shape:
-        raise UserError(
-            f"samples must have shape (N, {', '.join(map(str, spec.shape))}), got {tuple(x.shape)}"
-        )
+        raise UserError(f"samples must have shape (N, {', '.join(map(str, spec.shape))}), got {tuple(x.shape)}")
     if spec.modality == "point":
         return Samples((x - spec.offset) / spec.scale)
     if tensor.dtype == torch.uint8:
         return Samples(x / 127.5 - 1)
     if x.abs().max() > 1 + 1e-3:
         low, high = float(x.min()), float(x.max())
-        raise UserError(
-            f"pictures must be uint8, or floats from -1 to 1; got values from {low:g} to {high:g}"
-        )
+        raise UserError(f"pictures must be uint8, or floats from -1 to 1; got values from {low:g} to {high:g}")
     return Samples(x)
 
 

@@ -135,9 +135,7 @@ def locate(name_or_path: str | Path) -> Path:
     if path.is_file():
         return path
     if path.suffix in {".yaml", ".yml"}:
-        raise UserError(
-            f"no recipe file at {path}: check the path, or see `noiseforge recipes` for built-in names"
-        )
+        raise UserError(f"no recipe file at {path}: check the path, or see `noiseforge recipes` for built-in names")
     raise unknown("recipe", name, list_recipes())
 
 
@@ -198,9 +196,7 @@ def _parse_yaml(text: str, path: Path | None) -> Any:
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     except (RecursionError, ValueError):
-        raise UserError(
-            f"{path}: not a recipe: nested too deeply, or with a value that does not exist"
-        ) from None
+        raise UserError(f"{path}: not a recipe: nested too deeply, or with a value that does not exist") from None
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

@@ -17,9 +17,9 @@ class Settings(BaseModel):
 class Ramp(Settings):
     """A value that goes from `start` to `end` along half a cosine over the first `images` images, then stays."""
 
-    start: float
-    end: float
-    images: float = Field(gt=0)
+    start: float = Field(ge=0, allow_inf_nan=False)
+    end: float = Field(ge=0, allow_inf_nan=False)
+    images: float = Field(gt=0, allow_inf_nan=False)
 
     def at(self, images: float) -> float:
         """The value once `images` real images have been seen."""
@@ -27,7 +27,7 @@ class Ramp(Settings):
         return self.end + (self.start - self.end) * 0.5 * (1 + math.cos(math.pi * phase))
 
 
-Schedule = float | Ramp
+Schedule = Annotated[float, Field(ge=0, allow_inf_nan=False)] | Ramp
 """A constant, or a value that changes with the number of images seen."""
 
 
@@ -177,7 +177,8 @@ class EvaluateSettings(Settings):
     """What `train` measures at its end, and what `evaluate` measures by default."""
 
     samples: int = Field(10_000, ge=2)
-    features: str = "judge"
+    features: str | None = None
+    """judge, random, pixels or inception; None: the judge where there are labels, else random."""
 
 
 class Recipe(Settings):

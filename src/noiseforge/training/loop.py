@@ -25,6 +25,8 @@ RECORDS, GRIDS, SAVES = 200, 20, 10
 class Interrupted(UserError):
     """Ctrl-C or a termination signal came, and everything was saved."""
 
+    exit_status = 130
+
 
 def train(
     recipe: Recipe,

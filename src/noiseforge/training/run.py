@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import json
 import os
 import platform
@@ -107,12 +108,18 @@ class Run:
     def save_model(self, weights: dict[str, torch.Tensor]) -> None:
         """Writes model.safetensors, whole or not at all."""
         with replacing(self.path / "model.safetensors") as temporary:
-            save_file({name: tensor.contiguous().cpu() for name, tensor in weights.items()}, temporary)
+            try:
+                save_file({name: tensor.contiguous().cpu() for name, tensor in weights.items()}, temporary)
+            except SafetensorError as error:
+                raise OSError(errno.ENOSPC, f"no room for the weights ({str(error).splitlines()[0]})") from error
 
     def save_state(self, state: dict[str, object]) -> None:
         """Writes state.pt, whole or not at all."""
         with replacing(self.path / "state.pt") as temporary:
-            torch.save({"format": FORMAT, **state}, temporary)
+            try:
+                torch.save({"format": FORMAT, **state}, temporary)
+            except RuntimeError as error:  # torch's own writer says so when the disk is full
+                raise OSError(errno.ENOSPC, f"no room for a checkpoint ({str(error).splitlines()[0]})") from error
 
     def load_state(self) -> dict[str, object]:
         """What `save_state` wrote.

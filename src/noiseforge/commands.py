@@ -1,0 +1,333 @@
+"""The verbs of the command line. Each parses, calls `api`, and prints; what is heavy is imported inside."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from noiseforge.evaluation.figures import Evaluation
+    from noiseforge.terminal import Terminal
+    from noiseforge.training.progress import Progress
+    from noiseforge.training.run import Run
+
+app = typer.Typer(
+    name="noiseforge",
+    help="Train, sample, judge and diagnose generative models. Begin with `noiseforge demo`.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+RunFolder = Annotated[str, typer.Argument(metavar="RUN", help="Folder of a training, as `train` makes.")]
+Subject = Annotated[
+    str,
+    typer.Argument(metavar="RUN_OR_SAMPLES", help="Folder of a training, folder of pictures, .npy or .npz."),
+]
+Source = Annotated[
+    str | None,
+    typer.Option("--data", metavar="SOURCE", help="digits, ring, a folder, .npy, ...; default: the recipe's."),
+]
+BadFile = Annotated[Literal["error", "skip"], typer.Option("--on-bad-file", help="What to do with a damaged picture.")]
+Json = Annotated[
+    str | None,
+    typer.Option("--json", metavar="FILE", help="Write the result as JSON; - for standard output."),
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the random draws.")]
+RecipeSeed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed; default: the recipe's.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+Label = Annotated[str | None, typer.Option("--label", help="One class, by name or index, of a conditional model.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is at --out.")]
+
+# Every verb takes --seed and --device, so that a script can pass them to all; where nothing is drawn or
+# computed, help does not show them.
+NoSeed = Annotated[int | None, typer.Option("--seed", hidden=True)]
+NoDevice = Annotated[str | None, typer.Option("--device", hidden=True)]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"noiseforge {version('noiseforge')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Train, sample, judge and diagnose generative models. Begin with `noiseforge demo`."""
+
+
+@app.command()
+def demo(
+    out: Annotated[str | None, typer.Option("--out", help="Run folder; default: runs/demo, or the next free.")] = None,
+    json_to: Json = None,
+    seed: RecipeSeed = None,
+    device: Device = "auto",
+) -> None:
+    """Train on handwritten digits, sample, evaluate, and write a report: a few minutes."""
+    from noiseforge import api
+
+    terminal = _terminal(json_to)
+    terminal.say("Training a generator of handwritten digits (recipe image/digits) ...")
+    run = _train(terminal, "image/digits", out=out or api.free_folder("runs/demo"), seed=seed, device=device)
+    pictures = run.path / "samples.png"
+    api.sample(run, 100, seed=seed or 0, device=device, out=pictures, overwrite=True)
+    evaluation, report = _evaluate(terminal, run, seed=seed or 0, device=device)
+    terminal.say(f"Look at {pictures} and {report}")
+    terminal.next(
+        _command("sample", run.path, "-n", 16, "--out", "digits.png"),
+        _command("diagnose", run.path),
+        "noiseforge recipes",
+    )
+    terminal.finish({"run": str(run.path), "report": str(report), "evaluation": evaluation.model_dump(mode="json")})
+
+
+@app.command()
+def recipes(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Recipe to show; a pattern lists.")] = None,
+    json_to: Json = None,
+    seed: NoSeed = None,
+    device: NoDevice = None,
+) -> None:
+    """List the recipes, or show one."""
+    from noiseforge.recipes.load import header, list_recipes, read_recipe, recipe_text
+
+    terminal = _terminal(json_to)
+    pattern = name or "*"
+    if set(pattern) & set("*?["):
+        names = list_recipes(pattern)
+        claims = {each: header(each).partition("\n")[0] for each in names}
+        terminal.table(("recipe", "claim"), claims.items())
+        terminal.next("noiseforge recipes NAME", "noiseforge train NAME")
+        terminal.finish({"recipes": claims})
+        return
+    terminal.say(recipe_text(pattern).rstrip())
+    terminal.next(_command("train", pattern))
+    terminal.finish({"name": name, "header": header(pattern), "recipe": read_recipe(pattern).model_dump(mode="json")})
+
+
+@app.command()
+def data(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="digits, ring, grid, a folder, .npy, .npz, ...")],
+    size: Annotated[int | None, typer.Option("--size", help="Side in pixels to bring pictures to.")] = None,
+    on_bad_file: BadFile = "error",
+    json_to: Json = None,
+    seed: Seed = 0,
+    device: NoDevice = None,
+) -> None:
+    """Describe a data source: count, shape, classes, ranges, and what is wrong with it."""
+    from noiseforge import api
+    from noiseforge.terminal import show_mapping
+
+    terminal = _terminal(json_to)
+    with terminal.progress("reading"):
+        description = api.describe(source, size=size, seed=seed, on_bad_file=on_bad_file)
+    show_mapping(terminal, description)
+    terminal.next(_command("train", "RECIPE", "--data", source))
+    terminal.finish(description)
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name, YAML file, or with --resume a run.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="Settings to change: train.batch=32")
+    ] = None,
+    source: Source = None,
+    out: Annotated[str | None, typer.Option("--out", help="Run folder; default: runs/ and the recipe's name.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all and show the plan; write nothing.")] = False,
+    on_bad_file: BadFile = "error",
+    json_to: Json = None,
+    seed: RecipeSeed = None,
+    device: Device = "auto",
+) -> None:
+    """Train what a recipe describes."""
+    from noiseforge import api
+    from noiseforge.terminal import show_mapping
+
+    terminal = _terminal(json_to)
+    chosen: dict[str, Any] = {
+        "data": source,
+        "overrides": overrides or (),
+        "seed": seed,
+        "on_bad_file": on_bad_file,
+    }
+    if dry_run:
+        plan = api.plan(recipe, device=device, **chosen)
+        terminal.say(plan.recipe)
+        show_mapping(terminal, plan.summary)
+        terminal.finish({"recipe": plan.recipe, **plan.summary})
+        return
+    run = _train(terminal, recipe, out=out, resume=resume, device=device, **chosen)
+    terminal.say(f"Trained: {run.path}. Look at {run.path / 'samples'}")
+    terminal.next(_command("evaluate", run.path), _command("sample", run.path, "-n", 64, "--out", "samples.png"))
+    terminal.finish({"run": str(run.path), "last": api.last_records(run)})
+
+
+@app.command()
+def sample(
+    run: RunFolder,
+    out: Annotated[str, typer.Option("--out", help=".png, .gif, .npy, .npz, .csv, or a folder to fill with pictures.")],
+    n: Annotated[int, typer.Option("-n", "--count", min=1, help="How many.")] = 64,
+    label: Label = None,
+    overwrite: Overwrite = False,
+    json_to: Json = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+) -> None:
+    """Draw samples from a trained model."""
+    from noiseforge import api
+
+    terminal = _terminal(json_to)
+    with terminal.progress(f"sampling {n:,}"):
+        api.sample(run, n, label=label, seed=seed, device=device, out=out, overwrite=overwrite)
+    terminal.say(f"{n:,} samples: look at {out}")
+    terminal.next(_command("evaluate", run))
+    terminal.finish({"out": out, "n": n, "label": label, "seed": seed})
+
+
+@app.command()
+def interpolate(
+    run: RunFolder,
+    out: Annotated[str, typer.Option("--out", help="A strip (.png), a film (.gif), or .npy.")],
+    start: Annotated[int, typer.Option("--from", min=0, help="Seed of the first sample.")] = 0,
+    end: Annotated[int, typer.Option("--to", min=0, help="Seed of the last.")] = 1,
+    steps: Annotated[int, typer.Option("--steps", min=2, help="Samples on the way, both ends included.")] = 9,
+    label: Label = None,
+    overwrite: Overwrite = False,
+    json_to: Json = None,
+    seed: NoSeed = None,
+    device: Device = "auto",
+) -> None:
+    """Walk through the latent space from one sample to another."""
+    from noiseforge import api
+
+    terminal = _terminal(json_to)
+    api.interpolate(run, start, end, steps, label=label, device=device, out=out, overwrite=overwrite)
+    terminal.say(f"{steps} steps from seed {start} to seed {end}: look at {out}")
+    terminal.next(_command("neighbours", run, "--out", "neighbours.png"))
+    terminal.finish({"out": out, "from": start, "to": end, "steps": steps})
+
+
+@app.command()
+def neighbours(
+    subject: Subject,
+    out: Annotated[str, typer.Option("--out", help="Picture of the pairs (.png).")],
+    n: Annotated[int, typer.Option("-n", "--count", min=1, help="How many samples.")] = 16,
+    source: Source = None,
+    overwrite: Overwrite = False,
+    on_bad_file: BadFile = "error",
+    json_to: Json = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+) -> None:
+    """Show samples beside their nearest training examples: are they copies?"""
+    from noiseforge import api
+
+    terminal = _terminal(json_to)
+    chosen: dict[str, Any] = {
+        "data": source,
+        "n": n,
+        "seed": seed,
+        "device": device,
+        "on_bad_file": on_bad_file,
+    }
+    with terminal.progress("searching"):
+        found = api.neighbours(subject, out=out, overwrite=overwrite, **chosen)
+    terminal.say(f"{len(found.samples)} pairs, each a sample and its nearest training example: look at {out}")
+    terminal.next(_command("evaluate", subject, "--metrics", "nearest_ratio"))
+    terminal.finish({"out": out, "distances": found.distances.tolist(), "indices": found.indices.tolist()})
+
+
+@app.command()
+def evaluate(
+    subject: Subject,
+    source: Source = None,
+    features: Annotated[
+        str | None,
+        typer.Option("--features", help="judge, random, pixels or inception; default: the recipe's."),
+    ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option("--metrics", help="Some of them, with commas: fid,kid; default: all that fit."),
+    ] = None,
+    n: Annotated[int | None, typer.Option("-n", "--count", min=2, help="Samples to look at.")] = None,
+    out: Annotated[str | None, typer.Option("--out", help="Folder of the report; default: inside the run.")] = None,
+    on_bad_file: BadFile = "error",
+    json_to: Json = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+) -> None:
+    """Measure samples against real data, and write a report to look at."""
+    names = None if metrics is None else tuple(name.strip() for name in metrics.split(",") if name.strip())
+    chosen: dict[str, Any] = {"data": source, "features": features, "metrics": names, "n": n}
+    chosen |= {"on_bad_file": on_bad_file, "seed": seed, "device": device, "out": out}
+    from noiseforge import api
+
+    terminal = _terminal(json_to)
+    evaluation, report = _evaluate(terminal, subject, **chosen)
+    terminal.say(f"Look at {report}")
+    against = ("--data", source) if source else ()
+    terminal.next(_command("neighbours", subject, "--out", "neighbours.png", *against))
+    if api.is_run(subject):
+        terminal.next(_command("diagnose", subject))
+    terminal.finish({**evaluation.model_dump(mode="json"), "report": str(report)})
+
+
+@app.command()
+def diagnose(
+    run: RunFolder,
+    json_to: Json = None,
+    seed: NoSeed = None,
+    device: NoDevice = None,
+) -> None:
+    """Say whether a training collapses, diverges or memorises, with the numbers behind it."""
+    from noiseforge import api
+    from noiseforge.terminal import show_diagnosis
+
+    terminal = _terminal(json_to)
+    diagnosis = api.diagnose(run)
+    show_diagnosis(terminal, diagnosis)
+    terminal.next(_command("evaluate", run))
+    terminal.finish(diagnosis.model_dump(mode="json"))
+
+
+def _terminal(json_to: str | None) -> Terminal:
+    from noiseforge.terminal import Terminal
+
+    return Terminal(json_to)
+
+
+def _train(terminal: Terminal, recipe: str, **chosen: Any) -> Run:
+    from noiseforge import api
+    from noiseforge.terminal import terms_text, training_text
+
+    with terminal.progress("training") as show:
+
+        def progress(at: Progress) -> None:
+            show(at.images / max(at.total_images, 1), training_text(at), terms_text(at.terms))
+
+        return api.train(recipe, progress=progress, **chosen)
+
+
+def _evaluate(terminal: Terminal, subject: str | Run, **chosen: Any) -> tuple[Evaluation, str]:
+    """Measures and shows the table; gives the evaluation and the path of the report."""
+    from noiseforge import api
+    from noiseforge.terminal import show_evaluation
+
+    with terminal.progress("evaluating") as show:
+        evaluation = api.evaluate(subject, progress=lambda stage, share: show(share, stage), **chosen)
+    show_evaluation(terminal, evaluation)
+    return evaluation, f"{api.report_folder(subject, chosen.get('out'))}/index.html"
+
+
+def _command(*words: object) -> str:
+    """A command to type, with what needs quotes quoted."""
+    return shlex.join(["noiseforge", *map(str, words)])

@@ -1,0 +1,1 @@
+"""Third floor: what a person does with a trained model."""

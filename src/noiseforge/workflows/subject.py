@@ -1,0 +1,92 @@
+"""What is looked at: a run, a file or folder of samples, or an array; and the real data beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from noiseforge.data import Data, Spec, load_data
+from noiseforge.data.folder import OnBadFile
+from noiseforge.data.samples import Samples, as_samples, read_samples
+from noiseforge.errors import UserError
+from noiseforge.training.run import Run
+
+if TYPE_CHECKING:
+    from noiseforge.models.gan import GAN
+
+RunLike = str | Path | Run
+SamplesLike = np.ndarray | Tensor
+
+
+def is_run(subject: RunLike | SamplesLike) -> bool:
+    """Whether it is a run, or a folder that looks like one, whole or damaged."""
+    if not isinstance(subject, str | Path):
+        return isinstance(subject, Run)
+    folder = Path(subject).expanduser()
+    return any((folder / name).is_file() for name in ("recipe.yaml", "model.safetensors", "metrics.jsonl"))
+
+
+def opened_run(run: RunLike) -> Run:
+    """The run in a folder."""
+    return run if isinstance(run, Run) else Run.open(Path(run).expanduser())
+
+
+def reference(
+    subject: RunLike | SamplesLike, data: str | Path | Data | None, on_bad_file: OnBadFile
+) -> tuple[Data, Run | None]:
+    """The real data to compare with, in the form that the run's model makes, and the run if it is one."""
+    run = opened_run(subject) if is_run(subject) else None  # type: ignore[arg-type]
+    if isinstance(data, Data):
+        return data, run
+    if run is not None:
+        settings = run.recipe.data.model_dump()
+        if data is not None:
+            settings["source"] = str(data)
+            if run.spec.modality == "image":
+                settings |= {"size": run.spec.shape[-1], "channels": run.spec.shape[0]}
+        return load_data(**settings, on_bad_file=on_bad_file), run
+    if isinstance(subject, str | Path) and not Path(subject).expanduser().exists():
+        raise UserError(f"{subject} does not exist: expected a run, a folder of pictures, .npy or .npz")
+    if data is None:
+        raise UserError("samples are compared with real data: say which, such as --data digits or --data FOLDER")
+    return load_data(data, on_bad_file=on_bad_file), None
+
+
+def subject_samples(
+    subject: RunLike | SamplesLike,
+    run: Run | None,
+    spec: Spec,
+    n: int | None,
+    seed: int,
+    device: str,
+    on_bad_file: OnBadFile,
+) -> Samples:
+    """Samples drawn from a run, or n of those that are given, by chance."""
+    if run is not None:
+        return drawn(run.load_model(device), n or 1, None, seed)
+    if isinstance(subject, SamplesLike):
+        samples = as_samples(subject, spec)
+    else:
+        samples = read_samples(subject, spec, on_bad_file=on_bad_file)  # type: ignore[arg-type]
+    if n is None or n >= len(samples.x):
+        return samples
+    kept = torch.randperm(len(samples.x), generator=torch.Generator().manual_seed(seed))[:n]
+    return Samples(samples.x[kept], None if samples.y is None else samples.y[kept])
+
+
+def drawn(model: GAN, n: int, label: int | str | None, seed: int) -> Samples:
+    """n samples of a model and the labels that they were made for."""
+    labels = model.labels(n, label)
+    x = model.sample(n, label=labels, generator=torch.Generator().manual_seed(seed))
+    return Samples(x, labels)
+
+
+def subject_name(subject: RunLike | SamplesLike) -> str:
+    """What an evaluation calls its subject."""
+    if isinstance(subject, SamplesLike):
+        return "samples"
+    return str(subject.path if isinstance(subject, Run) else subject)
