@@ -129,7 +129,7 @@ def _existing(text: str) -> Path:
     if exists:
         return path
     if path.name == text and not path.suffix:
-        raise unknown("data source (and no such folder)", text, KNOWN)
+        raise UserError(f"{unknown('data source (and no such folder)', text, KNOWN)}; name yours with --data SOURCE")
     raise UserError(f"{text} does not exist; check the path, or use one of {', '.join(KNOWN)}")
 
 

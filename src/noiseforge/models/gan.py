@@ -15,7 +15,7 @@ from noiseforge.models.player import Moment, Player
 from noiseforge.networks.blocks import pack
 from noiseforge.networks.build import build_discriminator, build_generator
 from noiseforge.objectives.adversarial import LOSSES, feature_matching
-from noiseforge.objectives.penalties import clip_weights, gradient_norm_squared, gradient_penalty
+from noiseforge.objectives.penalties import clip_weights, gradient_norms_squared, gradient_penalty
 from noiseforge.recipes.schema import GANSettings, value_at
 
 SAMPLE_CHUNK = 512
@@ -67,20 +67,21 @@ class GAN(nn.Module):
     def _penalised_loss(
         self, real: Tensor, fake: Tensor, y: Tensor | None, weights: dict[str, float], moment: Moment
     ) -> dict[str, Tensor]:
-        """The loss and its gradient penalties, all in fp32, from one forward pass where they share it."""
+        """The loss and its gradient penalties, all in fp32, from the forward passes that they share."""
+        real, fake = real.detach().requires_grad_("r1" in weights), fake.detach().requires_grad_("r2" in weights)
+        penalised = {name: x for name, x in (("r1", real), ("r2", fake)) if name in weights}
         with torch.autocast(real.device.type, enabled=False):
-            real, fake = real.detach().requires_grad_("r1" in weights), fake.detach().requires_grad_("r2" in weights)
-            real_logits, fake_logits = self._criticise(real, fake, y, moment)
+            # One of the two penalties alone is not to pay for a second backward pass through both batches.
+            real_logits, fake_logits = self._criticise(real, fake, y, moment, joined=len(penalised) != 1)
             terms = self._adversarial(real_logits, fake_logits, moment)
-            if "r1" in weights:
-                terms["r1"] = weights["r1"] * gradient_norm_squared(real_logits, real).mean()
-            if "r2" in weights:
-                terms["r2"] = weights["r2"] * gradient_norm_squared(fake_logits, fake).mean()
+            if penalised:
+                slopes = gradient_norms_squared(torch.cat([real_logits, fake_logits]), list(penalised.values()))
+                terms |= {name: weights[name] * slope.mean() for name, slope in zip(penalised, slopes, strict=True)}
             if "gradient_penalty" in weights:
-                slopes = gradient_penalty(
+                slope = gradient_penalty(
                     lambda x: self._judge(x, y, moment), real, fake, generator=moment.noise.private()
                 )
-                terms["gradient_penalty"] = weights["gradient_penalty"] * slopes.mean()
+                terms["gradient_penalty"] = weights["gradient_penalty"] * slope.mean()
         return terms
 
     def _penalty_weights(self, moment: Moment) -> dict[str, float]:
@@ -114,8 +115,16 @@ class GAN(nn.Module):
                 terms["feature_matching"] = self.settings.feature_matching * distance
         return terms
 
-    def _criticise(self, real: Tensor, fake: Tensor, y: Tensor | None, moment: Moment) -> tuple[Tensor, Tensor]:
-        return self._judge(real, y, moment), self._judge(fake, y, moment)
+    def _criticise(
+        self, real: Tensor, fake: Tensor, y: Tensor | None, moment: Moment, *, joined: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """Logits of both batches, in one pass where the discriminator judges each row by itself."""
+        settings = self.settings.discriminator
+        if settings.norm == "batch" or settings.minibatch_std or not joined:
+            return self._judge(real, y, moment), self._judge(fake, y, moment)
+        labels = None if y is None else torch.cat([y, y])
+        real_logits, fake_logits = self._judge(torch.cat([real, fake.to(real.dtype)]), labels, moment).chunk(2)
+        return real_logits, fake_logits
 
     def _judge(self, x: Tensor, y: Tensor | None, moment: Moment) -> Tensor:
         return self.discriminator(self._presented(x, moment), y).float()
@@ -152,7 +161,8 @@ class GAN(nn.Module):
             rows = slice(start, start + SAMPLE_CHUNK)
             parts.append(self.generator(z[rows].to(device), None if y is None else y[rows].to(device)).float().cpu())
         self.train(was_training)
-        return torch.cat(parts) if parts else torch.empty(0, *self.spec.shape)
+        samples = torch.cat(parts) if parts else torch.empty(0, *self.spec.shape)
+        return samples if self.spec.value_range is None else samples.clamp(*self.spec.value_range)
 
     def sample(
         self, n: int, *, label: int | str | Tensor | None = None, generator: torch.Generator | None = None

@@ -9,6 +9,8 @@ from torch.nn.functional import one_hot
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import is_parametrized
 
+from noiseforge.errors import UserError
+
 SLOPE = 0.2
 """Of the leaky rectifier for negative input, everywhere (Radford et al. 2016; Huang et al. 2024)."""
 
@@ -70,14 +72,14 @@ def pack(x: Tensor, count: int) -> Tensor:
         (N / count, count·C, H, W) or (N / count, count·D).
 
     Raises:
-        ValueError: N is not a multiple of `count`.
+        UserError: N is not a multiple of `count`.
 
     >>> pack(torch.arange(4.0).view(4, 1), 2)
     tensor([[0., 1.],
             [2., 3.]])
     """
     if len(x) % count:
-        raise ValueError(f"packing {count}: the batch must be a multiple of it, got {len(x)}")
+        raise UserError(f"packing {count}: the rows of a batch in one process must be a multiple of it, got {len(x)}")
     return x.reshape(len(x) // count, count * x.shape[1], *x.shape[2:])
 
 

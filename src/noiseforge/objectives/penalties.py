@@ -3,7 +3,7 @@
 Squares of small gradients lose their digits in half precision, so what is penalised is computed in fp32.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -30,8 +30,13 @@ def gradient_norm_squared(logits: Tensor, x: Tensor) -> Tensor:
     >>> gradient_norm_squared(x @ torch.tensor([3.0, 4.0]), x)
     tensor([25.])
     """
-    (gradient,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
-    return gradient.flatten(1).square().sum(1)
+    return gradient_norms_squared(logits, [x])[0]
+
+
+def gradient_norms_squared(logits: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
+    """`gradient_norm_squared` for each of several inputs, from one backward pass."""
+    gradients = torch.autograd.grad(logits.sum(), inputs, create_graph=True)
+    return [gradient.flatten(1).square().sum(1) for gradient in gradients]
 
 
 def gradient_penalty(

@@ -111,7 +111,7 @@ class GANSettings(Settings):
     feature_matching: float = Field(0.0, ge=0)
     packing: int = Field(1, ge=1)
     augment: str = ""
-    """Corruption text applied to real and generated samples before the discriminator, e.g. `translate:0.125 | cutout:0.5`."""
+    """Corruption text for real and generated samples before the discriminator: `translate:0.125 | cutout:0.5`."""
 
     @model_validator(mode="after")
     def refuse_senseless(self) -> GANSettings:
@@ -134,8 +134,11 @@ class GANSettings(Settings):
             )
         if self.conditional and self.packing > 1:
             raise ValueError("packing with conditional=true: samples of one pack would have different labels")
-        if self.loss == "wasserstein" and self.gradient_penalty == 0 and self.weight_clip is None and (
-            self.discriminator.norm != "spectral" and self.r1 == 0
+        if (
+            self.loss == "wasserstein"
+            and self.gradient_penalty == 0
+            and self.weight_clip is None
+            and (self.discriminator.norm != "spectral" and self.r1 == 0)
         ):
             raise ValueError(
                 "loss=wasserstein needs a bound on the discriminator's slope: set gradient_penalty (10), "
@@ -143,11 +146,13 @@ class GANSettings(Settings):
             )
         if self.weight_clip is not None and self.discriminator.norm == "spectral":
             raise ValueError("weight_clip with discriminator.norm=spectral: two bounds on the same weights; keep one")
+        if self.weight_clip is not None and self.gradient_penalty > 0:
+            raise ValueError("weight_clip with gradient_penalty: the penalty was made to replace clipping; keep one")
         g = self.generator
         if g.norm == "spectral" or g.minibatch_std or g.activation == "maxout" or g.fourier:
             raise ValueError("generator: norm=spectral, minibatch_std, maxout and fourier belong to the discriminator")
         if self.network == "residual" and (self.generator.norm != "none" or self.discriminator.norm == "batch"):
-            raise ValueError("network=residual is free of normalisation: leave norm at none (spectral in the discriminator)")
+            raise ValueError("network=residual is free of normalisation: norm is none, or the discriminator's spectral")
         if self.penalty_every > 1 and not penalised:
             raise ValueError("penalty_every without r1, r2 or gradient_penalty has nothing to space out")
         return self
@@ -174,7 +179,7 @@ class TrainSettings(Settings):
 
 
 class EvaluateSettings(Settings):
-    """What `train` measures at its end, and what `evaluate` measures by default."""
+    """What `evaluate` measures by default."""
 
     samples: int = Field(10_000, ge=2)
     features: str | None = None
@@ -189,3 +194,10 @@ class Recipe(Settings):
     train: TrainSettings
     evaluate: EvaluateSettings = EvaluateSettings()
     seed: int = 0
+
+    @model_validator(mode="after")
+    def refuse_packs_that_do_not_fill(self) -> Recipe:
+        """A batch must be whole packs."""
+        if self.train.batch % self.model.packing:
+            raise ValueError(f"train.batch={self.train.batch} must be a multiple of model.packing={self.model.packing}")
+        return self

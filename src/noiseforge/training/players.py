@@ -56,9 +56,9 @@ class Training:
     def __init__(self, recipe: Recipe, data: Data, processes: Processes):
         self.recipe, self.settings, self.processes = recipe, recipe.train, processes
         if self.settings.batch % processes.count:
-            raise UserError(f"train.batch={self.settings.batch} does not divide by {processes.count} processes")
+            raise UserError(f"train.batch={self.settings.batch} must be a multiple of the {processes.count} processes")
         self.model = build_model(recipe.model, data.spec, torch.Generator().manual_seed(recipe.seed))
-        self.model.to(processes.device, memory_format=torch.channels_last)
+        self.model.to(processes.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.seats = [Seat(player, processes.device) for player in self.model.players()]
         self.averages = {
             seat.player.name: Average(seat.player.module, self.settings.average_halflife)

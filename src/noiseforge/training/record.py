@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -84,7 +85,7 @@ class Record:
 
         return SummaryWriter(str(folder), purge_step=resumed_at or None)
 
-    def write(self, event: str, images: int, values: dict[str, float]) -> None:
+    def write(self, event: str, images: int, values: Mapping[str, object]) -> None:
         """One line: the kind of event, when, and its values."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"event": event, "images": images, **values}) + "\n")
