@@ -2,8 +2,8 @@
 
     python -m benchmarks.metrics [--rounds 3]
 
-FID's plain way is the common one: np.cov of both, then scipy.linalg.sqrtm of their product. KID's is the kernel matrix in
-one piece. Features are 10,000 x 2,048 (FID) and 5,000 x 2,048 (KID), rectified Gaussians with correlated dimensions.
+FID's plain way is the common one: np.cov of both, then scipy.linalg.sqrtm of their product. KID's is the kernel matrix
+in one piece. Features are 10,000 x 2,048 (FID) and 5,000 x 2,048 (KID), rectified Gaussians with correlated dimensions.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """The command line: each verb does its work, each mistake is one line and status 2, and help is light."""
 
+import html
 import json
 import pickle
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,7 +20,12 @@ import noiseforge
 from noiseforge.cli import main
 
 TINY = ["train.images=256", "train.batch=32", "model.network=mlp", "model.latent=8"]
-TINY += ["model.generator={hidden: [16]}", "model.discriminator={hidden: [16]}", "model.augment="]
+TINY += [
+    "model.generator={hidden: [16]}",
+    "model.discriminator={hidden: [16]}",
+    "model.augment=",
+    "model.conditional=false",
+]
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +98,7 @@ def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str], words: str, m
         ("sample RUN --out /dev/null/x.png", "cannot write /dev/null/x.png"),
         ("sample RUN --out x.tif", "cannot be saved as '.tif'"),
         ("sample RUN --out RUN/recipe.yaml", "exists: choose another --out, or replace it with --overwrite"),
-        ("sample RUN --out RUN --overwrite", "holds more than pictures"),
+        ("sample RUN --out RUN --overwrite", "holds more than saved samples"),
         ("sample RUN --out x.png --label 3", "not conditional"),
         ("neighbours RUN --out x.txt", "ends in .png"),
         ("interpolate RUN --steps 1 --out x.png", "greater than or equal to 2"),
@@ -233,6 +240,25 @@ def test_a_folder_of_pictures_is_replaced_when_asked(run: Path, tmp_path: Path) 
     assert len(list((tmp_path / "pictures").rglob("*.png"))) == 3
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("sample nowhere --out pictures", "nowhere is not a run"),
+        ("sample RUN --label 3 --out pictures", "not conditional"),
+        ("neighbours RUN --out pictures", "ends in .png"),
+        ("neighbours RUN --out pictures.png", "got a folder"),
+        ("interpolate RUN --label 3 --out pictures", "not conditional"),
+    ],
+)
+def test_a_folder_stays_where_a_command_fails(
+    capsys: pytest.CaptureFixture[str], run: Path, words: str, message: str
+) -> None:
+    folder = Path(words.split()[-1])
+    noiseforge.sample(run, 5, out=f"{folder}/")
+    assert message in refused(capsys, *words.replace("RUN", str(run)).split(), "--overwrite")
+    assert len(list(folder.glob("*.png"))) == 5
+
+
 def test_interpolation_begins_and_ends_at_the_seeds(
     capsys: pytest.CaptureFixture[str], run: Path, tmp_path: Path
 ) -> None:
@@ -259,10 +285,77 @@ def test_evaluate_measures_and_reports(capsys: pytest.CaptureFixture[str], copy:
     assert [figure["metric"] for figure in result["figures"]] == ["fid", "coverage"]
     assert Path(result["report"]).is_file()
     assert json.loads((copy / "report" / "evaluation.json").read_text())["figures"] == result["figures"]
-    assert answer(capsys, "diagnose", copy)["verdict"]
+    assert "evaluation" not in found_by(capsys, copy)
     answer(capsys, "sample", copy, "-n", 100, "--out", tmp_path / "s.npy")
     again = answer(capsys, "evaluate", tmp_path / "s.npy", "--data", "digits", *words, "--out", tmp_path / "r")
     assert [f["value"] for f in again["figures"]] == pytest.approx([f["value"] for f in result["figures"]])
+
+
+def found_by(capsys: pytest.CaptureFixture[str], run: Path) -> dict[str, str]:
+    """The findings of a diagnosis and their sentences."""
+    return {finding["name"]: finding["sentence"] for finding in answer(capsys, "diagnose", run)["findings"]}
+
+
+def test_an_evaluation_that_is_not_of_the_run_as_it_is_is_left_out(
+    capsys: pytest.CaptureFixture[str], copy: Path, tmp_path: Path
+) -> None:
+    words = ("evaluate", copy, "--features", "pixels", "--metrics", "coverage,precision,copies", "-n", 50)
+    answer(capsys, *words)
+    answer(capsys, "train", copy, "train.images=320", "--resume")
+    assert "made after 256 images, and the run has seen 320" in found_by(capsys, copy)["evaluation"]
+    np.save(tmp_path / "other.npy", np.random.default_rng(0).random((40, 8, 8)))
+    answer(capsys, *words, "--data", tmp_path / "other.npy")
+    assert "other data" in found_by(capsys, copy)["evaluation"]
+    assert "other data" in (copy / "report" / "index.html").read_text()
+
+
+@pytest.mark.parametrize("form", ["RUN", "s.npz"])
+def test_the_command_in_the_report_measures_the_same(capsys: pytest.CaptureFixture[str], copy: Path, form: str) -> None:
+    answer(capsys, "sample", copy, "-n", 90, "--out", "s.npz")
+    against = () if form == "RUN" else ("--data", "digits")
+    words = ("evaluate", form.replace("RUN", str(copy)), *against, "--metrics", "nearest_ratio,class_min_share")
+    first = answer(capsys, *words, "-n", 60, "--seed", 3)
+    again = answer(capsys, *shlex.split(first["command"])[1:])
+    assert again["figures"] == first["figures"] and again["command"] == first["command"]
+    assert first["command"] in html.unescape(Path(first["report"]).read_text())
+
+
+def test_reports_of_files_with_equal_names_stand_side_by_side(capsys: pytest.CaptureFixture[str], run: Path) -> None:
+    words = ("--data", "digits", "--features", "pixels", "--metrics", "copies")
+    names = ("a/s.npy", "b/s.npy", "s.npz", "a/s.npy")
+    reports = []
+    for name in names:
+        noiseforge.sample(run, 5, out=name, overwrite=True)
+        reports.append(answer(capsys, "evaluate", name, *words)["report"])
+    assert len(set(reports)) == 3 and reports[0] == reports[3] and all(Path(report).is_file() for report in reports)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["evaluate nowhere", "evaluate empty --data digits", "evaluate bad.npy --data digits", "evaluate RUN --metrics x"],
+)
+def test_an_evaluation_that_fails_leaves_nothing(capsys: pytest.CaptureFixture[str], copy: Path, words: str) -> None:
+    Path("empty").mkdir()
+    Path("bad.npy").write_text("no array")
+    before = sorted((*Path().rglob("*"), *copy.rglob("*")))
+    refused(capsys, *words.replace("RUN", str(copy)).split())
+    assert sorted((*Path().rglob("*"), *copy.rglob("*"))) == before
+
+
+def test_a_second_demo_leaves_the_first(
+    capsys: pytest.CaptureFixture[str], run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = noiseforge.api.train
+    monkeypatch.setattr("noiseforge.api.train", lambda *given, **named: train(*given, overrides=TINY, **named))
+    Path("runs/demo").mkdir(parents=True)
+    assert answer(capsys, "demo", "--out", "runs/demo")["run"] == "runs/demo"
+    before = {path: path.read_bytes() for path in Path("runs/demo").rglob("*") if path.is_file()}
+    capsys.readouterr()
+    assert main(["demo", "--out", "runs/demo"]) == 0
+    assert "this demo goes to runs/demo-2" in capsys.readouterr().out
+    for name in ("samples.png", "report/index.html", "model.safetensors"):
+        assert (Path("runs/demo-2") / name).is_file()
+    assert before == {path: path.read_bytes() for path in Path("runs/demo").rglob("*") if path.is_file()}
 
 
 def test_json_goes_to_a_file(tmp_path: Path) -> None:

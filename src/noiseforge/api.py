@@ -7,27 +7,26 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from noiseforge.data import Data, Spec, load_data
 from noiseforge.data import describe as describe_data
-from noiseforge.data.pictures import in_source_units, save_samples, show, strip
-from noiseforge.data.samples import Samples
+from noiseforge.data.pictures import in_source_units, show, strip
+from noiseforge.data.saving import check_place, check_target, save_samples
 from noiseforge.errors import UserError
 from noiseforge.evaluation.diagnosis import Diagnosis
 from noiseforge.evaluation.diagnosis import diagnose as diagnose_records
+from noiseforge.evaluation.evidence import images_seen
 from noiseforge.evaluation.figures import Evaluation
-from noiseforge.evaluation.neighbours import nearest_examples
-from noiseforge.files import replacing
+from noiseforge.files import new_folder, replacing
 from noiseforge.models import build_model
 from noiseforge.recipes.load import read_recipe, to_yaml
 from noiseforge.recipes.schema import Recipe
@@ -36,6 +35,7 @@ from noiseforge.training.processes import choose_device
 from noiseforge.training.progress import Progress
 from noiseforge.training.run import Run
 from noiseforge.workflows.interpolate import spherical
+from noiseforge.workflows.report import SHOWN, last_evaluation, paired, report_folder, reproduction, write
 from noiseforge.workflows.subject import (
     RunLike,
     SamplesLike,
@@ -52,9 +52,6 @@ if TYPE_CHECKING:
 
     from noiseforge.data.folder import OnBadFile
     from noiseforge.models.gan import GAN
-
-SHOWN = 8
-"""Samples of each class, and pairs of neighbours, in a report."""
 
 
 class Neighbours(NamedTuple):
@@ -166,13 +163,14 @@ def sample(
         seed: of the latent draws.
         device: auto, cpu or cuda.
         out: where to save them, in the form that its ending names (see `save_samples`).
-        overwrite: replace what is at `out`.
+        overwrite: replace the file or the folder of samples at `out`.
     """
-    _make_way(out, overwrite)
     opened = opened_run(run)
+    if out is not None:
+        check_target(out, opened.spec, overwrite=overwrite)
     samples = drawn(opened.load_model(device), n, label, seed)
     if out is not None:
-        save_samples(out, samples.x, opened.spec, samples.y)
+        save_samples(out, samples.x, opened.spec, samples.y, overwrite=overwrite)
     return _array(samples.x, opened.spec)
 
 
@@ -192,8 +190,9 @@ def interpolate(
     A conditional model keeps to one class: `label`, or its first. `out` is a strip (.png), a film (.gif) or
     an array (.npy).
     """
-    _make_way(out, overwrite)
     opened = opened_run(run)
+    if out is not None:
+        check_target(out, opened.spec, overwrite=overwrite)
     model = opened.load_model(device)
     ends = [model.latent(1, torch.Generator().manual_seed(seed))[0] for seed in (seed_a, seed_b)]
     labels = model.labels(steps, label)
@@ -201,9 +200,9 @@ def interpolate(
         labels = labels[:1].expand(steps)
     x = model.decode(spherical(ends[0], ends[1], steps), labels)
     if out is not None and Path(out).suffix.lower() == ".png" and opened.spec.modality == "image":
-        _save_picture(out, strip(x))
+        _save_picture(Path(out), strip(x))
     elif out is not None:
-        save_samples(out, x, opened.spec)
+        save_samples(out, x, opened.spec, overwrite=overwrite)
     return _array(x, opened.spec)
 
 
@@ -222,13 +221,14 @@ def neighbours(
 
     `out` is a picture of the pairs: each sample, and to its right its neighbour.
     """
-    _make_way(out, overwrite)
+    if out is not None:
+        _check_picture(Path(out), overwrite)
     real, run = reference(subject, data, on_bad_file)
     samples = subject_samples(subject, run, real.spec, n, seed, device, on_bad_file)
-    pairs, distances, indices = _paired(samples.x, real)
+    pairs, distances, indices = paired(samples.x, real)
     if out is not None:
         options = {"columns": SHOWN} if real.spec.modality == "image" else {}
-        _save_picture(out, show(pairs.flatten(0, 1), real.spec, **options))
+        _save_picture(Path(out), show(pairs.flatten(0, 1), real.spec, **options))
     shown = [_array(side, real.spec) for side in (pairs[:, 0], pairs[:, 1])]
     return Neighbours(shown[0], shown[1], (distances * real.spec.scale).numpy(), indices.numpy())
 
@@ -267,46 +267,41 @@ def evaluate(
 
     real, run = reference(subject, data, on_bad_file)
     folder = report_folder(subject, out)
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)  # before the work, so that what cannot be written is told now
     settings = run.recipe.evaluate if run else None
-    count = n or (settings.samples if settings else None)
-    samples = subject_samples(subject, run, real.spec, count, seed, device, on_bad_file)
-    evaluation = evaluate_samples(
-        samples.x,
-        real,
-        labels=samples.y,
-        features=features or (settings.features if settings else None),
-        metrics=None if metrics is None else tuple(metrics),
-        seed=seed,
-        subject=subject_name(subject),
-        device=choose_device(device),
-        progress=progress,
-    )
-    if folder is not None:
-        _report(folder, evaluation, samples, real, run)
+    features = features or (settings.features if settings else None)
+    images = images_seen(run.records()) if run else None
+    with new_folder(folder) if folder else nullcontext():  # before the work: what cannot be written is told now
+        count = n or (settings.samples if settings else None)
+        samples = subject_samples(subject, run, real.spec, count, seed, device, on_bad_file)
+        names = None if metrics is None else tuple(metrics)
+        asked: dict[str, Any] = {"features": features, "metrics": names, "seed": seed}
+        evaluation = evaluate_samples(
+            samples.x,
+            real,
+            labels=samples.y,
+            **asked,
+            subject=subject_name(subject),
+            device=choose_device(device),
+            progress=progress,
+        )
+        command = reproduction(subject, data, on_bad_file, {**asked, "n": len(samples.x)})
+        evaluation = evaluation.model_copy(update={"command": command, "images": images})
+        if folder is not None:
+            write(folder, evaluation, samples, real, run)
     return evaluation
 
 
 def diagnose(run: RunLike) -> Diagnosis:
     """Whether a training collapses, diverges or memorises, by its records and its last evaluation."""
     opened = opened_run(run)
-    return diagnose_records(opened.records(), _last_evaluation(opened.path / "report" / "evaluation.json"))
+    return diagnose_records(opened.records(), last_evaluation(opened), recipe=opened.recipe, spec=opened.spec)
 
 
-def report_folder(subject: RunLike | SamplesLike, out: str | Path | None = None) -> Path | None:
-    """Where `evaluate` writes its report: `out`, in the run, in reports/ for files, None for arrays."""
-    if out is not None:
-        return Path(out)
-    if isinstance(subject, SamplesLike):
-        return None
-    path = subject.path if isinstance(subject, Run) else Path(subject)
-    return path / "report" if is_run(subject) else Path("reports") / path.stem
-
-
-def free_folder(wanted: str) -> str:
-    """`wanted`, or where that exists, the first of wanted-2, wanted-3, ... that does not."""
-    return next(name for i in count(1) if not Path(name := wanted if i == 1 else f"{wanted}-{i}").exists())
+def free_folder(wanted: str | Path) -> Path:
+    """`wanted`, or where something is there, the first of wanted-2, wanted-3, ... where nothing is."""
+    path = Path(wanted)
+    names = (path if i == 1 else path.with_name(f"{path.name}-{i}") for i in count(1))
+    return next(name for name in names if not name.exists() or (name.is_dir() and not any(name.iterdir())))
 
 
 def last_records(run: Run) -> dict[str, dict[str, object]]:
@@ -340,67 +335,17 @@ def _default_folder(recipe: str | Path | Recipe) -> Path:
     return Path(recipe) if is_run(recipe) else Path("runs") / Path(recipe).stem
 
 
-def _paired(x: Tensor, real: Data) -> tuple[Tensor, Tensor, Tensor]:
-    """Pairs (n, 2, *shape) of samples and their nearest training examples, distances (n,), indices (n,)."""
-    distances, indices = nearest_examples(x.flatten(1), real.train, lambda batch: batch.flatten(1))
-    return torch.stack([x, real.train.batch(indices).x], dim=1), distances, indices
-
-
-def _report(folder: Path, evaluation: Evaluation, samples: Samples, real: Data, run: Run | None) -> None:
-    from noiseforge.evaluation.report import write_report
-
-    pairs, _, _ = _paired(samples.x[:SHOWN], real)
-    records = run.records() if run else None
-    write_report(
-        folder,
-        evaluation,
-        samples.x,
-        real,
-        records=records,
-        neighbours=(pairs[:, 0], pairs[:, 1]),
-        by_class=_by_class(samples, len(real.spec.classes)),
-        diagnosis=diagnose_records(records, evaluation) if records else None,
-        recipe=to_yaml(run.recipe) if run else None,
-    )
-
-
-def _by_class(samples: Samples, classes: int) -> Tensor | None:
-    """(classes, SHOWN, *shape): a row for each class; None without labels or with too few of one."""
-    if samples.y is None or int(torch.bincount(samples.y, minlength=classes).min()) < SHOWN:
-        return None
-    return torch.stack([samples.x[samples.y == label][:SHOWN] for label in range(classes)])
-
-
-def _last_evaluation(path: Path) -> Evaluation | None:
-    if not path.is_file():
-        return None
-    try:
-        return Evaluation.model_validate_json(path.read_bytes())
-    except ValidationError:
-        raise UserError(f"{path} is damaged: remove it, or run `noiseforge evaluate` again") from None
-
-
 def _array(x: Tensor, spec: Spec) -> np.ndarray:
     return (in_source_units(x, spec) if spec.modality == "point" else x).numpy()
 
 
-def _save_picture(out: str | Path, picture: Image) -> None:
-    path = Path(out)
-    if path.suffix.lower() != ".png":
-        raise UserError(f"{path}: expected a picture's name that ends in .png")
+def _check_picture(path: Path, overwrite: bool) -> None:
+    check_place(path, overwrite=overwrite)
+    if path.suffix.lower() != ".png" or path.is_dir():
+        kind = "a folder" if path.is_dir() else path.suffix or "no ending"
+        raise UserError(f"{path}: expected a picture's name that ends in .png, got {kind}")
+
+
+def _save_picture(path: Path, picture: Image) -> None:
     with replacing(path) as temporary:
         picture.save(temporary, format="PNG")
-
-
-def _make_way(out: str | Path | None, overwrite: bool) -> None:
-    """Refuses to write over what is there; with `overwrite`, empties a folder that holds pictures alone."""
-    path = Path(out) if out is not None else None
-    if path is None or not path.exists() or (path.is_dir() and not any(path.iterdir())):
-        return
-    if not overwrite:
-        raise UserError(f"{path} exists: choose another --out, or replace it with --overwrite")
-    if path.is_dir():
-        strange = next((file for file in path.rglob("*") if file.is_file() and file.suffix != ".png"), None)
-        if strange is not None:
-            raise UserError(f"{path} is kept, as it holds more than pictures ({strange.name}): choose another --out")
-        shutil.rmtree(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -65,7 +66,9 @@ def options(
 
 @app.command()
 def demo(
-    out: Annotated[str | None, typer.Option("--out", help="Run folder; default: runs/demo, or the next free.")] = None,
+    out: Annotated[
+        str, typer.Option("--out", help="Run folder; where it is taken, the first free of OUT-2, OUT-3, ...")
+    ] = "runs/demo",
     json_to: Json = None,
     seed: RecipeSeed = None,
     device: Device = "auto",
@@ -74,8 +77,11 @@ def demo(
     from noiseforge import api
 
     terminal = _terminal(json_to)
+    folder = api.free_folder(out)
+    if folder != Path(out):
+        terminal.say(f"{out} is taken and stays as it is: this demo goes to {folder}")
     terminal.say("Training a generator of handwritten digits (recipe image/digits) ...")
-    run = _train(terminal, "image/digits", out=out or api.free_folder("runs/demo"), seed=seed, device=device)
+    run = _train(terminal, "image/digits", out=folder, seed=seed, device=device)
     pictures = run.path / "samples.png"
     api.sample(run, 100, seed=seed or 0, device=device, out=pictures, overwrite=True)
     evaluation, report = _evaluate(terminal, run, seed=seed or 0, device=device)
@@ -242,7 +248,8 @@ def neighbours(
     with terminal.progress("searching"):
         found = api.neighbours(subject, out=out, overwrite=overwrite, **chosen)
     terminal.say(f"{len(found.samples)} pairs, each a sample and its nearest training example: look at {out}")
-    terminal.next(_command("evaluate", subject, "--metrics", "nearest_ratio"))
+    against = ("--data", source) if source else ()
+    terminal.next(_command("evaluate", subject, "--metrics", "nearest_ratio", *against))
     terminal.finish({"out": out, "distances": found.distances.tolist(), "indices": found.indices.tolist()})
 
 

@@ -10,6 +10,10 @@ class UserError(ValueError):
     exit_status = 2
 
 
+class Diverged(UserError):
+    """A number of a training, a weight or what a model gives, stopped being finite."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     """The error for a name that does not exist, with the nearest one that does.
 

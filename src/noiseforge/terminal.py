@@ -171,13 +171,14 @@ def show_mapping(terminal: Terminal, mapping: Mapping[str, Any]) -> None:
 
 
 def _figure_row(figure: Figure) -> tuple[str, ...]:
+    from noiseforge.evaluation.glossary import ARROWS
+
     interval = "" if figure.low is None or figure.high is None else f"{figure.low:.4g} .. {figure.high:.4g}"
     count = f"{figure.n_fake:,}" + (f" vs {figure.n_real:,}" if figure.n_real else "")
     floor = "" if figure.floor is None else f"{figure.floor:.4g}"
-    better = {"higher": "↑", "lower": "↓"}[figure.better]
     return (
         figure.metric,
-        better,
+        ARROWS[figure.better][0],
         f"{figure.value:.4g}",
         interval,
         floor,

@@ -116,9 +116,7 @@ def test_bad_arrays_are_told_in_one_line(tmp_path, arrays, message):
     assert "\n" not in str(caught.value) and "a.npz" in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("content", "message"), [(b"", "empty"), (b"garbage", "corrupt|objects"), (None, "corrupt")]
-)
+@pytest.mark.parametrize(("content", "message"), [(b"", "empty"), (b"garbage", "corrupt|objects"), (None, "corrupt")])
 @pytest.mark.parametrize("ending", [".npy", ".npz"])
 def test_broken_array_files(tmp_path, ending, content, message):
     path = tmp_path / f"a{ending}"
@@ -128,7 +126,7 @@ def test_broken_array_files(tmp_path, ending, content, message):
         load_data(path)
 
 
-def test_objects_are_refused_and_never_unpickled(tmp_path):
+def test_objects_are_refused_and_never_loaded(tmp_path):
     np.save(tmp_path / "a.npy", np.array([{"a": 1}, None]), allow_pickle=True)
-    with pytest.raises(UserError, match="never unpickled"):
+    with pytest.raises(UserError, match="never loaded"):
         load_data(tmp_path / "a.npy")

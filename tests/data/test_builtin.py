@@ -50,9 +50,7 @@ def test_stacks_are_three_digits_and_their_label(shared_data):
     data, digits = load_data(f"stacked-mnist:{folder}"), load_data(folder)
     assert (len(data.train), len(data.test), data.spec.shape) == (128_000, 26_000, (3, 28, 28))
     assert data.spec.classes[7] == "007" and len(data.train.labels.unique()) == 1000
-    known = {
-        x.numpy().tobytes(): int(y) for x, y in zip(*digits.test.batch(torch.arange(10_000))[:2], strict=True)
-    }
+    known = {x.numpy().tobytes(): int(y) for x, y in zip(*digits.test.batch(torch.arange(10_000))[:2], strict=True)}
     batch = data.test.batch(torch.arange(20))
     for x, y in zip(batch.x, batch.y, strict=True):
         hundreds, tens, ones = (known[channel[None].numpy().tobytes()] for channel in x)

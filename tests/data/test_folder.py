@@ -148,9 +148,7 @@ def test_bad_files_stop_or_are_skipped(tmp_path, monkeypatch, damage, message, k
     assert len(data.train) + len(data.test) == 3
     assert "left out: 1: 1.png (" in data.problems[0]
     both = torch.cat([part.batch(torch.arange(len(part))).x for part in (data.train, data.test)])
-    assert sorted(
-        ((both[:, 0] * 127.5 + 127.5).round().to(torch.uint8)[:, 0, 0] - pixels[0, 0]).tolist()
-    ) == [0, 2, 3]
+    assert sorted(((both[:, 0] * 127.5 + 127.5).round().to(torch.uint8)[:, 0, 0] - pixels[0, 0]).tolist()) == [0, 2, 3]
 
 
 def test_large_sets_are_told_at_first_touch(tmp_path, monkeypatch):

@@ -74,9 +74,7 @@ def test_damage_names_the_file(tmp_path, ending, name, damage, message):
     assert name in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("content", "message"), [(lambda b: b[: len(b) // 2], "truncated"), (lambda b: b"no", "gzip")]
-)
+@pytest.mark.parametrize(("content", "message"), [(lambda b: b[: len(b) // 2], "truncated"), (lambda b: b"no", "gzip")])
 def test_truncated_gzip(tmp_path, content, message):
     path = tmp_path / "train-images-idx3-ubyte.gz"
     write_idx(path, np.zeros((24, 8, 8), np.uint8))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from noiseforge.data.pictures import save_samples
 from noiseforge.data.samples import as_samples, read_samples
+from noiseforge.data.saving import save_samples
 from noiseforge.data.spec import Spec
 from noiseforge.errors import UserError
 
@@ -35,9 +35,16 @@ def test_points_keep_the_units_of_the_real_data(tmp_path: Path) -> None:
     torch.testing.assert_close(as_samples(np.load(tmp_path / "p.npy"), POINTS).x, x)
 
 
-def test_bytes_are_scaled() -> None:
-    bytes_ = torch.tensor([0, 255], dtype=torch.uint8).reshape(2, 1, 1, 1).expand(2, 1, 8, 8)
-    assert as_samples(bytes_, IMAGES).x.mean((1, 2, 3)).tolist() == [-1, 1]
+@pytest.mark.parametrize(
+    ("dtype", "low", "high"), [(np.uint8, 0, 255), (np.int64, 0, 255), (np.float32, 0, 1), (np.float64, -1, 1)]
+)
+def test_an_array_is_read_as_the_same_file_is(tmp_path: Path, dtype: type, low: int, high: int) -> None:
+    array = np.linspace(low, high, 128).reshape(2, 1, 8, 8).astype(dtype)
+    np.save(tmp_path / "a.npy", array)
+    read = read_samples(tmp_path / "a.npy", IMAGES).x
+    assert (float(read.min()), float(read.max())) == (-1, 1)
+    torch.testing.assert_close(as_samples(array, IMAGES).x, read)
+    torch.testing.assert_close(as_samples(torch.from_numpy(array), IMAGES).x, read)
 
 
 def test_labels_that_are_no_classes_are_left_out(tmp_path: Path) -> None:
@@ -53,5 +60,7 @@ def test_samples_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         read_samples(tmp_path, POINTS)
     with pytest.raises(UserError, match=r"must have shape \(N, 1, 8, 8\), got \(4, 8, 8\)"):
         as_samples(torch.zeros(4, 8, 8), IMAGES)
-    with pytest.raises(UserError, match="from -1 to 1; got values from 0 to 255"):
+    with pytest.raises(UserError, match=r"float32 values from 0 to 255; expected whole numbers 0\.\.255"):
         as_samples(torch.arange(256.0).reshape(4, 1, 8, 8), IMAGES)
+    with pytest.raises(UserError, match="NaN or infinite values in 1 of 4 examples, the first at index 2"):
+        as_samples(torch.zeros(4, 1, 8, 8).index_fill(0, torch.tensor([2]), torch.nan), IMAGES)

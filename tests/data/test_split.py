@@ -32,9 +32,7 @@ def test_stratified_holds_out_the_share_of_each_class():
     assert not torch.equal(held, stratified(labels, fraction=0.2, seed=1)[1])
 
 
-@pytest.mark.parametrize(
-    ("labels", "held_labels"), [([0, 0, 0, 1], [0]), ([0, 0, 1, 1, 1], [0, 1]), ([0, 1, 2], None)]
-)
+@pytest.mark.parametrize(("labels", "held_labels"), [([0, 0, 0, 1], [0]), ([0, 0, 1, 1, 1], [0, 1]), ([0, 1, 2], None)])
 def test_small_classes_stay_in_training(labels, held_labels):
     kept, held = stratified(torch.tensor(labels), fraction=0.1, seed=0)
     assert len(kept) + len(held) == len(labels)

@@ -1,6 +1,5 @@
 """Health on sample sets whose defects are known, and verdicts on runs whose course is known."""
 
-import inspect
 import math
 import re
 
@@ -8,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from noiseforge.data.spec import Spec
 from noiseforge.errors import UserError
-from noiseforge.evaluation import checks
+from noiseforge.evaluation import advice
 from noiseforge.evaluation.diagnosis import Diagnosis, diagnose
 from noiseforge.evaluation.figures import Evaluation, Figure
 from noiseforge.evaluation.health import coverage_floor, measure, overlap_floor
@@ -245,8 +245,40 @@ def test_verdict_on_an_evaluation_alone(figures: dict[str, tuple[float, float]],
     assert diagnose([], evaluation_of(**figures)).verdict == verdict
 
 
+PICTURES = Spec(source="x", modality="image", shape=(1, 8, 8), classes=("a", "b"), fingerprint="f")
+POINTS = Spec(source="x", modality="point", shape=(2,), value_range=None, fingerprint="f")
+EVERY_REMEDY = [remedies for name, remedies in vars(advice).items() if name.startswith("AGAINST_")]
+PLAIN = ["model.conditional=false", "model.loss=hinge", "model.r1=0", "model.r2=0", "model.augment=", "train.batch=64"]
+PLAIN += ["model.generator={width: 16}", "model.discriminator={width: 16}", "train.precision=auto"]
+MLP = ["model.network=mlp", "model.generator={hidden: [8]}", "model.discriminator={hidden: [8]}"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "spec", "refused", "said"),
+    [
+        ([], PICTURES, "", "packing minibatch_std relativistic augment norm=spectral raise fp32 clip_norm"),
+        (["model.conditional=true"], PICTURES, "packing", "relativistic"),
+        (["train.batch=33"], PICTURES, "packing", "relativistic"),
+        (["model.loss=relativistic"], PICTURES, "relativistic", "packing"),
+        (["model.discriminator.norm=batch"], PICTURES, "packing relativistic raise", "norm=spectral minibatch_std"),
+        (["model.discriminator.norm=spectral", "train.precision=fp32"], PICTURES, "norm=spectral fp32", "raise"),
+        (["model.network=residual"], PICTURES, "minibatch_std", "packing norm=spectral"),
+        (MLP, POINTS, "augment", "packing minibatch_std"),
+    ],
+)
+def test_advice_is_what_the_recipe_allows(overrides: list[str], spec: Spec, refused: str, said: str) -> None:
+    settings = read_recipe("image/digits", [*PLAIN, *overrides])
+    texts = [advice.advice(remedies, settings, spec) for remedies in EVERY_REMEDY]
+    assert all(texts)
+    assert [word for word in refused.split() if word in " ".join(texts)] == []
+    assert [word for word in said.split() if word not in " ".join(texts)] == []
+
+
 def test_advice_names_keys_that_a_recipe_has() -> None:
-    text = inspect.getsource(checks)
+    text = " ".join(map(advice.advice, EVERY_REMEDY))
+    assert all(
+        word in text for word in ("packing=2", "loss=relativistic", "'model.augment=translate:0.125 | cutout:0.5'")
+    )
     keys = set(re.findall(r"\b(?:model|train)\.[a-z_0-9.]*[a-z_0-9]", text))
     recipe = read_recipe("image/digits").model_dump()
     for key in keys:
@@ -261,6 +293,27 @@ def test_the_evaluation_goes_before_health() -> None:
     health = run_of(HEALTHY | {"coverage": 0.05})
     assert diagnose(health).verdict == "too short to tell"
     assert diagnose(health, evaluation_of(**GOOD)).verdict == "healthy"
+
+
+@pytest.mark.parametrize(
+    ("images", "fingerprint", "sentence"),
+    [
+        (19_000, "f", None),
+        (640, "f", "made after 640 images, and the run has seen 19,000"),
+        (None, "f", "does not say how far"),
+        (19_000, "g", "other data (digits)"),
+    ],
+)
+def test_an_evaluation_of_something_else_is_left_out(
+    images: int | None, fingerprint: str, sentence: str | None
+) -> None:
+    of = evaluation_of(**(GOOD | {"copies": (0.9, 0.0)})).model_copy(
+        update={"images": images, "fingerprint": fingerprint}
+    )
+    diagnosis = diagnose(run_of(HEALTHY), of, spec=PICTURES)
+    assert diagnosis.verdict == ("healthy" if sentence else "memorising")
+    told = [finding.sentence for finding in diagnosis.findings if finding.name == "evaluation"]
+    assert len(told) == bool(sentence) and all(sentence in each for each in told if sentence)
 
 
 def test_what_still_rises_raises_no_alarm() -> None:

@@ -19,6 +19,7 @@ FIGURES = (
     Figure(metric="fid", value=3.47, low=3.31, high=3.66, floor=0.4, better="lower", **PROTOCOL),
     Figure(metric="coverage", value=0.45, floor=0.9, better="higher", note="k = 3 & few", **PROTOCOL),
     Figure(metric="my_metric", value=12345.0, better="higher", **PROTOCOL),
+    Figure(metric="nearest_ratio", value=4.0, floor=1.0, better="floor", **PROTOCOL),
 )
 VOID = {"meta", "img", "br", "path", "rect", "polyline"}
 
@@ -88,6 +89,7 @@ def evaluation_of(**changes: object) -> Evaluation:
         classes=CLASSES,
         class_histogram=(0.5, 0.3, 0.2),
         judge_accuracy=0.99,
+        command="noiseforge evaluate 'runs/a & b'",
         created="2030-01-02T03:04:05Z",
         seconds=2.0,
     )
@@ -129,9 +131,10 @@ def test_a_full_report_holds_everything_and_escapes_it(tmp_path: Path) -> None:
     assert "script" not in page.counts and "<b>nought</b>" in page.words and "k = 3 & few" in page.words
     assert all(address.startswith("data:image/png;base64,") for address in page.addresses)
     assert not re.search(r"https?://|url\(|@import", text)
+    assert "25% of the way to real data" in text and "Nearest-neighbour ratio ≈" in page.words
     for shown in ("3.47", "3.31 to 3.66", "12,345", "1,000 vs 30", "my_metric", "judge-0123"):
         assert shown in page.words
-    assert "noiseforge evaluate 'runs/a & b' --data 'my <data>' --features judge -n 1000 --seed 7" in page.words
+    assert "noiseforge evaluate 'runs/a & b'" in page.words
     assert "Diverged" in page.words and "coverage was not finite after 500 images" in page.words
     stored = (path.parent / "evaluation.json").read_text(encoding="utf-8")
     assert Evaluation.model_validate_json(stored) == evaluation_of()

@@ -9,6 +9,7 @@ import torch
 from noiseforge.data.source import load_data
 from noiseforge.data.spec import Data
 from noiseforge.errors import UserError
+from noiseforge.models.gan import GAN
 from noiseforge.recipes.schema import DataSettings, GANSettings, Recipe, TrainSettings
 from noiseforge.training.loop import train
 from noiseforge.training.players import Training
@@ -110,6 +111,20 @@ def test_schedules_reach_the_optimiser_and_the_penalty(digits: Data) -> None:
     assert rates == 0.0
     assert "discriminator/r1" in terms[0]
     assert "discriminator/r1" not in terms[4]
+
+
+def test_one_pass_over_both_batches_equals_two(digits: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = recipe({"network": "dcgan", "loss": "relativistic", **SMALL, "r1": 1.0, "r2": 0.5, "conditional": True})
+    terms = []
+    for joined in (True, False):
+        training = Training(plan, digits, Processes.join("cpu"))
+        apart = GAN._criticise
+        if not joined:
+            monkeypatch.setattr(GAN, "_criticise", lambda *args, joined, apart=apart: apart(*args, joined=False))
+        terms.append(training.round())
+    assert terms[0].keys() == terms[1].keys()
+    for name, value in terms[0].items():
+        torch.testing.assert_close(value, terms[1][name], rtol=1e-4, atol=1e-6)
 
 
 def test_averaged_weights_are_the_closed_form_of_their_halflife() -> None:

@@ -13,13 +13,13 @@ import torch
 
 from noiseforge.data.source import load_data
 from noiseforge.data.spec import Data
-from noiseforge.errors import UserError
+from noiseforge.errors import Diverged, UserError
+from noiseforge.models.gan import GAN
 from noiseforge.recipes.schema import DataSettings, GANSettings, Recipe, TrainSettings
 from noiseforge.training.loop import Interrupted, train
 from noiseforge.training.players import Training
 from noiseforge.training.processes import Processes
 from noiseforge.training.progress import Progress
-from noiseforge.training.record import Diverged
 from noiseforge.training.run import Run
 
 
@@ -108,6 +108,39 @@ def test_a_nan_is_named_and_the_last_good_checkpoint_stays(digits: Data, tmp_pat
     assert last["event"] == "diverged"
 
 
+def test_weights_that_a_step_broke_are_never_saved(
+    digits: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The terms of that step are still finite: they were computed before it."""
+    play = Training.round
+
+    def broken(self: Training) -> dict[str, torch.Tensor]:
+        terms = play(self)
+        if self.images == 128:
+            next(self.model.generator.parameters()).data[0] = torch.nan
+        return terms
+
+    monkeypatch.setattr(Training, "round", broken)
+    with pytest.raises(Diverged, match=r"weight generator\..* became NaN or infinite after 128 images; the last good"):
+        train(recipe(256), digits, tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    state = run.load_state()
+    assert state["images"] == 64 and all(torch.isfinite(tensor).all() for tensor in state["model"].values())
+    assert all(torch.isfinite(tensor).all() for tensor in weights(run).values())
+    assert run.records()[-1]["event"] == "diverged" and run.records()[-1]["images"] == 128
+
+
+@pytest.mark.parametrize("method", ["sample", "critique"])
+def test_a_look_at_a_model_without_finite_samples_ends_the_training(
+    digits: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    healthy = getattr(GAN, method)
+    monkeypatch.setattr(GAN, method, lambda *given, **named: healthy(*given, **named) * torch.nan)
+    with pytest.raises(Diverged, match="the last good checkpoint is kept"):
+        train(recipe(64), digits, tmp_path / "run")
+    assert Run.open(tmp_path / "run").records()[-1]["event"] == "diverged"
+
+
 @pytest.mark.parametrize("name", ["state.pt", "model.safetensors", "recipe.yaml"])
 def test_damaged_files_are_named(digits: Data, tmp_path: Path, name: str) -> None:
     run = train(recipe(64), digits, tmp_path / "run")
@@ -154,7 +187,7 @@ if training.processes.writes:
 def test_two_processes_equal_one_with_the_whole_batch(digits: Data, tmp_path: Path) -> None:
     """Networks without batch statistics, and a penalty, which differentiates twice."""
     plain = {"width": 8}
-    shared = recipe(loss="relativistic", r1=1.0, r2=1.0, augment="", generator=plain, discriminator=plain)
+    shared = recipe(loss="nonsaturating", r1=1.0, r2=1.0, augment="", generator=plain, discriminator=plain)
     (tmp_path / "two.py").write_text(TWO_PROCESSES)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
     subprocess.run(

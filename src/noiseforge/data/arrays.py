@@ -48,13 +48,14 @@ def read_array_file(path: Path, *, size: int | None, channels: int | None) -> Fo
     """
     loaded = _load(path)
     parts = Parts(loaded, None, None) if isinstance(loaded, np.ndarray) else _parts(loaded, path)
-    _check_values(parts.x, path)
+    _check_layout(parts.x, path)
+    check_values(parts.x, str(path))
     numbers, classes = (None, ()) if parts.y is None else numbered(parts.y, where=str(path))
     if parts.x.ndim == 2:
         if size or channels:
             raise UserError(f"{path} holds points (N, D): size and channels are for pictures; leave them out")
         return _found_points(parts, path)._replace(labels=numbers, classes=classes)
-    images, bounds = _scaled(_channels_first(parts.x, path), path)
+    images, bounds = picture_values(_channels_first(parts.x, path), str(path))
     return found_images(
         torch.from_numpy(images),
         bounds=bounds,
@@ -71,7 +72,7 @@ def _load(path: Path) -> np.ndarray | dict[str, np.ndarray]:
         with reading(path):
             if path.stat().st_size == 0:
                 raise UserError(f"{path} is empty (0 bytes); write it again")
-            loaded = np.load(path, allow_pickle=False)
+            loaded = np.load(path)  # which refuses arrays of objects
             if isinstance(loaded, np.ndarray):
                 return loaded
             with loaded:
@@ -79,9 +80,9 @@ def _load(path: Path) -> np.ndarray | dict[str, np.ndarray]:
     except UserError:
         raise
     except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        if "allow_pickle" in str(error) or "Object arrays" in str(error):
+        if "Object arrays" in str(error):
             raise UserError(
-                f"{path} holds Python objects, which are never unpickled; save numbers of one type and shape"
+                f"{path} holds Python objects, which are never loaded; save numbers of one type and shape"
             ) from error
         raise UserError(f"{path} is truncated or corrupt ({error}); write it again") from error
 
@@ -117,17 +118,25 @@ def _check_count(x: np.ndarray, y: np.ndarray | None, where: str) -> None:
         raise UserError(f"{where}: shapes {counts}; expected as many labels as examples")
 
 
-def _check_values(x: np.ndarray, path: Path) -> None:
+def check_values(x: np.ndarray, where: str) -> None:
+    """Refuses values (N, ...) that are no numbers, or not finite.
+
+    Raises:
+        UserError: of which type they are, or how many examples are broken and which is the first.
+    """
     if x.dtype.kind not in "biuf":
-        raise UserError(f"{path} holds values of type {x.dtype}; expected uint8 or floats")
-    if x.ndim not in (2, 3, 4) or 0 in x.shape:
-        raise UserError(f"{path} has shape {x.shape}; expected {LAYOUTS}, and none of them 0")
+        raise UserError(f"{where} holds values of type {x.dtype}; expected uint8 or floats")
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         wrong = np.flatnonzero(~np.isfinite(x.reshape(len(x), -1)).all(axis=1))
         raise UserError(
-            f"{path} holds NaN or infinite values in {len(wrong)} of {len(x)} examples, the first at index "
+            f"{where} holds NaN or infinite values in {len(wrong)} of {len(x)} examples, the first at index "
             f"{wrong[0]}; mend or remove them"
         )
+
+
+def _check_layout(x: np.ndarray, path: Path) -> None:
+    if x.ndim not in (2, 3, 4) or 0 in x.shape:
+        raise UserError(f"{path} has shape {x.shape}; expected {LAYOUTS}, and none of them 0")
 
 
 def _channels_first(x: np.ndarray, path: Path) -> np.ndarray:
@@ -140,8 +149,17 @@ def _channels_first(x: np.ndarray, path: Path) -> np.ndarray:
     return x if first else np.ascontiguousarray(x.transpose(0, 3, 1, 2))
 
 
-def _scaled(x: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[float, float]]:
-    """The values as uint8 or float32, and the values of black and white."""
+def picture_values(x: np.ndarray, where: str) -> tuple[np.ndarray, tuple[float, float]]:
+    """The values of pictures as uint8 or float32, and the values of black and white.
+
+    Whole numbers are 0 to 255; floats -1 to 1, or where none is negative 0 to 1.
+
+    Raises:
+        UserError: the values lie elsewhere.
+
+    >>> picture_values(np.array([0.0, 0.5]), "x")[1], picture_values(np.array([-0.5, 0.5]), "x")[1]
+    ((0.0, 1.0), (-1.0, 1.0))
+    """
     low, high = float(x.min()), float(x.max())
     if x.dtype.kind in "iu" and low >= 0 and high <= 255:
         return x.astype(np.uint8), (0.0, 255.0)
@@ -149,7 +167,7 @@ def _scaled(x: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[float, float]]
         bounds = (0.0, 1.0) if low >= -TOLERANCE else (-1.0, 1.0)
         return x.astype(np.float32).clip(*bounds), bounds
     raise UserError(
-        f"{path} holds {x.dtype} values from {low:g} to {high:g}; expected whole numbers 0..255, "
+        f"{where} holds {x.dtype} values from {low:g} to {high:g}; expected whole numbers 0..255, "
         f"floats 0..1 or floats -1..1: rescale them"
     )
 

@@ -120,9 +120,7 @@ class PictureFiles:
         return torch.stack(pictures)
 
 
-def read_picture_folder(
-    root: Path, *, size: int | None, channels: int | None, on_bad_file: OnBadFile
-) -> Found:
+def read_picture_folder(root: Path, *, size: int | None, channels: int | None, on_bad_file: OnBadFile) -> Found:
     """The pictures of a folder.
 
     Sub-folders are classes; `train` and one of `test`, `val` or `valid` are the split, each with classes or
@@ -241,9 +239,7 @@ def _check_count(root: Path, entries: Sequence[Entry]) -> None:
         raise UserError(f"{readable(root)} holds {count} to read: at least 2 are needed; known: {endings}")
 
 
-def _sift(
-    entries: list[Entry], results: Sequence[object], on_bad_file: OnBadFile
-) -> tuple[list[Entry], list[str]]:
+def _sift(entries: list[Entry], results: Sequence[object], on_bad_file: OnBadFile) -> tuple[list[Entry], list[str]]:
     """The entries whose result is not a BadPicture, and a line about those that are left out."""
     pairs = list(zip(entries, results, strict=True))
     bad = [(entry, result) for entry, result in pairs if isinstance(result, BadPicture)]

@@ -100,7 +100,6 @@ def _labels(folder: Path, files: dict[str, Path], counts: dict[str, int]) -> np.
     for array, (part, count) in zip(arrays, counts.items(), strict=True):
         if len(array) != count:
             raise UserError(
-                f"{files[f'{part} labels']} holds {len(array)} labels for {count} images; "
-                f"download both files again"
+                f"{files[f'{part} labels']} holds {len(array)} labels for {count} images; download both files again"
             )
     return np.concatenate(arrays)

@@ -73,9 +73,7 @@ def grey(values: Tensor) -> Tensor:
     if values.shape[1] == 1:
         return values
     weights = torch.tensor(LUMA)[:, None, None]
-    return torch.cat(
-        [_as_type((part * weights).sum(1, keepdim=True), values) for part in values.split(CHUNK)]
-    )
+    return torch.cat([_as_type((part * weights).sum(1, keepdim=True), values) for part in values.split(CHUNK)])
 
 
 def resized(values: Tensor, side: int, *, bounds: tuple[float, float]) -> Tensor:

@@ -23,9 +23,7 @@ def numbered(labels: np.ndarray, *, where: str) -> tuple[Tensor, tuple[str, ...]
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:
-        raise UserError(
-            f"labels in {where} have shape {labels.shape}: one an example is expected, shape (N,)"
-        )
+        raise UserError(f"labels in {where} have shape {labels.shape}: one an example is expected, shape (N,)")
     if labels.dtype.kind == "f" and bool((labels == np.floor(labels)).all()):
         labels = labels.astype(np.int64)
     if labels.dtype.kind not in "biuU":

@@ -1,11 +1,8 @@
-"""How images and points are shown and saved."""
+"""How images and points are shown."""
 
 from __future__ import annotations
 
-import csv
 import math
-import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +39,13 @@ def to_uint8(x: Tensor) -> np.ndarray:
     return values.permute(0, 2, 3, 1).numpy()
 
 
+def as_picture(pixels: np.ndarray) -> Image:
+    """8 bits (H, W, C), as `to_uint8` gives them, as a picture."""
+    from PIL import Image as images
+
+    return images.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+
+
 def grid(x: Tensor, columns: int | None = None, pad: int = 2, scale: int | None = None) -> Image:
     """Images (N, C, H, W) in [-1, 1] as one picture, row by row.
 
@@ -51,20 +55,16 @@ def grid(x: Tensor, columns: int | None = None, pad: int = 2, scale: int | None 
         pad: pixels around each image.
         scale: whole factor of enlargement; None makes small images at least 56 pixels wide.
     """
-    from PIL import Image as images
-
     tiles = _tiles(x, scale)
     columns = min(columns or math.ceil(math.sqrt(len(tiles))), len(tiles))
     rows = math.ceil(len(tiles) / columns)
     height, width, channels = tiles.shape[1:]
-    canvas = np.full(
-        (rows * (height + pad) + pad, columns * (width + pad) + pad, channels), BACKGROUND, np.uint8
-    )
+    canvas = np.full((rows * (height + pad) + pad, columns * (width + pad) + pad, channels), BACKGROUND, np.uint8)
     for index, tile in enumerate(tiles):
         top = pad + index // columns * (height + pad)
         left = pad + index % columns * (width + pad)
         canvas[top : top + height, left : left + width] = tile
-    return images.fromarray(_squeezed(canvas))
+    return as_picture(canvas)
 
 
 def strip(x: Tensor) -> Image:
@@ -78,7 +78,7 @@ def save_gif(path: str | Path, x: Tensor, fps: float = 10.0) -> None:
     Raises:
         UserError: it cannot be written.
     """
-    frames = [_picture(tile) for tile in _tiles(x, None)]
+    frames = [as_picture(tile) for tile in _tiles(x, None)]
     with replacing(Path(path)) as temporary:
         frames[0].save(
             temporary,
@@ -139,125 +139,12 @@ def in_source_units(x: Tensor, spec: Spec) -> Tensor:
     return x.detach().float().cpu() * spec.scale + spec.offset
 
 
-def save_samples(path: str | Path, x: Tensor, spec: Spec, labels: Tensor | None = None) -> None:
-    """Saves samples in model units (N, *spec.shape), in the form that the path's ending names.
-
-    | ending | content |
-    |---|---|
-    | `.png` | one grid of images, or a scatter plot of points |
-    | `.gif` | images as frames |
-    | `.npy` | float32: images (N, C, H, W) in [-1, 1], points (N, D) in source units |
-    | `.npz` | the same as `samples`, and `labels` (N,) int64 where they are given |
-    | `.csv` | points in source units, one a line, with the name of the label where labels are given |
-    | none, or `/` | a new folder of `00000.png`, ...; in sub-folders by class where labels are given |
-
-    Raises:
-        UserError: the ending is unknown or does not suit, a folder is not empty, or it cannot be written.
-    """
-    target = Path(path)
-    if str(path).endswith("/") or not target.suffix or target.is_dir():
-        _save_folder(target, x, spec, labels)
-        return
-    ending = target.suffix.lower()
-    if ending not in WRITERS:
-        raise UserError(
-            f"samples cannot be saved as {ending!r} ({target}); "
-            f"use {', '.join(sorted(WRITERS))}, or a folder, written with / at its end"
-        )
-    WRITERS[ending](target, x, spec, labels)
-
-
-def _save_png(path: Path, x: Tensor, spec: Spec, labels: Tensor | None) -> None:
-    with replacing(path) as temporary:
-        show(x, spec).save(temporary, format="PNG")
-
-
-def _save_gif(path: Path, x: Tensor, spec: Spec, labels: Tensor | None) -> None:
-    _refuse_points(path, spec)
-    save_gif(path, x)
-
-
-def _save_npy(path: Path, x: Tensor, spec: Spec, labels: Tensor | None) -> None:
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.save(file, _array(x, spec))
-
-
-def _save_npz(path: Path, x: Tensor, spec: Spec, labels: Tensor | None) -> None:
-    arrays = {"samples": _array(x, spec)}
-    if labels is not None:
-        arrays["labels"] = labels.cpu().numpy()
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
-
-
-def _save_csv(path: Path, x: Tensor, spec: Spec, labels: Tensor | None) -> None:
-    if spec.modality != "point":
-        raise UserError(f"{path}: .csv is for points; save images as .png, .npy, .npz or into a folder")
-    rows = in_source_units(x, spec).tolist()
-    names = [] if labels is None else [spec.classes[label] for label in labels.tolist()]
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([f"x{axis}" for axis in range(x.shape[1])] + ["label"] * bool(names))
-        writer.writerows([*row, names[index]] if names else row for index, row in enumerate(rows))
-
-
-WRITERS: dict[str, Callable[[Path, Tensor, Spec, Tensor | None], None]] = {
-    ".png": _save_png,
-    ".gif": _save_gif,
-    ".npy": _save_npy,
-    ".npz": _save_npz,
-    ".csv": _save_csv,
-}
-
-
-def _save_folder(path: Path, x: Tensor, spec: Spec, labels: Tensor | None) -> None:
-    _refuse_points(path, spec)
-    if path.is_dir() and any(path.iterdir()):
-        raise UserError(f"the folder {path} is not empty; remove it, or name a new one")
-    with replacing(path) as temporary:
-        for index, pixels in enumerate(to_uint8(x)):
-            folder = (
-                temporary if labels is None else temporary / _folder_name(spec.classes[int(labels[index])])
-            )
-            folder.mkdir(parents=True, exist_ok=True)
-            _picture(pixels).save(folder / f"{index:05d}.png")
-
-
-def _folder_name(name: str) -> str:
-    """A class name that is safe as the name of one folder, never a path or a hidden one.
-
-    >>> _folder_name("../a b"), _folder_name("é")
-    ('_._a b', 'é')
-    """
-    return re.sub(r"[^\w. +-]|^\.", "_", name) or "_"
-
-
-def _refuse_points(path: Path, spec: Spec) -> None:
-    if spec.modality == "point":
-        raise UserError(f"{path}: points are saved as .csv, .npy, .npz or as a .png plot")
-
-
-def _array(x: Tensor, spec: Spec) -> np.ndarray:
-    values = in_source_units(x, spec) if spec.modality == "point" else x.detach().float().cpu()
-    return values.numpy()
-
-
 def _tiles(x: Tensor, scale: int | None) -> np.ndarray:
     """(N, C, H, W) in [-1, 1] as enlarged 8-bit tiles (N, H, W, C)."""
     if x.ndim != 4 or len(x) == 0 or x.shape[1] not in (1, 3):
         raise UserError(f"images of shape (N, 1 or 3, H, W) can be shown, got {tuple(x.shape)}")
     factor = scale or math.ceil(SMALLEST_TILE / x.shape[3])
     return to_uint8(x).repeat(factor, axis=1).repeat(factor, axis=2)
-
-
-def _squeezed(pixels: np.ndarray) -> np.ndarray:
-    return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
-
-
-def _picture(pixels: np.ndarray) -> Image:
-    from PIL import Image as images
-
-    return images.fromarray(_squeezed(pixels))
 
 
 def _draw_points(axes: Any, values: Tensor, colour: str, label: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from noiseforge.data.arrays import read_array_file
+from noiseforge.data.arrays import check_values, picture_values, read_array_file
 from noiseforge.data.examples import Examples, Found
 from noiseforge.data.folder import OnBadFile, read_picture_folder
 from noiseforge.data.spec import Spec
@@ -52,23 +52,27 @@ def read_samples(source: str | Path, spec: Spec, *, on_bad_file: OnBadFile = "er
 
 
 def as_samples(array: np.ndarray | Tensor, spec: Spec) -> Samples:
-    """An array as `sample` gives it: pictures (N, C, H, W) in [-1, 1], or uint8; points in source units.
+    """An array (N, *spec.shape) of pictures, their values as in a file of pictures, or of points in source units.
 
     Raises:
-        UserError: another shape, or pictures outside of [-1, 1].
+        UserError: another shape, values that are not finite, or pictures out of range.
     """
-    tensor = torch.as_tensor(array)
-    x = tensor.detach().to("cpu", torch.float32)
-    if x.ndim < 2 or tuple(x.shape[1:]) != spec.shape:
-        raise UserError(f"samples must have shape (N, {', '.join(map(str, spec.shape))}), got {tuple(x.shape)}")
-    if spec.modality == "point":
-        return Samples((x - spec.offset) / spec.scale)
-    if tensor.dtype == torch.uint8:
-        return Samples(x / 127.5 - 1)
-    if x.abs().max() > 1 + 1e-3:
-        low, high = float(x.min()), float(x.max())
-        raise UserError(f"pictures must be uint8, or floats from -1 to 1; got values from {low:g} to {high:g}")
-    return Samples(x)
+    values = _numpy(array)
+    if values.ndim < 2 or len(values) == 0 or tuple(values.shape[1:]) != spec.shape:
+        raise UserError(f"samples must have shape (N, {', '.join(map(str, spec.shape))}), got {tuple(values.shape)}")
+    check_values(values, "the array of samples")
+    offset, scale = spec.offset, spec.scale
+    if spec.modality == "image":
+        values, (low, high) = picture_values(values, "the array of samples")
+        offset, scale = (low + high) / 2, (high - low) / 2
+    return Samples((torch.from_numpy(np.array(values, np.float32)) - offset) / scale)
+
+
+def _numpy(array: np.ndarray | Tensor) -> np.ndarray:
+    if isinstance(array, np.ndarray):
+        return array
+    tensor = array.detach().cpu()
+    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()  # NumPy has no bfloat16
 
 
 def _labels(found: Found, spec: Spec, path: Path) -> Tensor | None:

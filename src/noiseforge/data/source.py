@@ -95,9 +95,7 @@ def _check_settings(
         raise unknown("way to treat bad files", on_bad_file, get_args(OnBadFile))
 
 
-def _found(
-    source: str, *, size: int | None, channels: int | None, seed: int, on_bad_file: OnBadFile
-) -> Found:
+def _found(source: str, *, size: int | None, channels: int | None, seed: int, on_bad_file: OnBadFile) -> Found:
     drawn_from = mixture(source)
     if drawn_from:
         if size or channels:
@@ -133,9 +131,7 @@ def _existing(text: str) -> Path:
     raise UserError(f"{text} does not exist; check the path, or use one of {', '.join(KNOWN)}")
 
 
-def _split(
-    found: Found, *, test_fraction: float, seed: int, source: str
-) -> tuple[Tensor, Tensor, tuple[str, ...]]:
+def _split(found: Found, *, test_fraction: float, seed: int, source: str) -> tuple[Tensor, Tensor, tuple[str, ...]]:
     """Indices of the training and the test examples, and what was wrong."""
     count = len(found.rows)
     if count < 2:

@@ -65,8 +65,8 @@ def resampled_interval(
 def normal_interval(value: float, standard_error: float) -> Interval:
     """Interval of an estimate whose error is normal.
 
-    >>> normal_interval(1.0, 0.5)
-    Interval(low=0.02, high=1.98)
+    >>> normal_interval(0.0, 0.5)
+    Interval(low=-0.98, high=0.98)
     """
     return Interval(value - NORMAL * standard_error, value + NORMAL * standard_error)
 

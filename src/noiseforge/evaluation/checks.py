@@ -7,136 +7,19 @@ the transients of a healthy start raise nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import median
-from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
-
-from noiseforge.evaluation.figures import Evaluation, Figure
-from noiseforge.evaluation.health import coverage_floor, overlap_floor
-
-Level = Literal["good", "watch", "alarm"]
-Record = Mapping[str, Any]
-
-RISING = 0.05
-"""Gain of a share over the last quarter of a run above which it is still on its way, and no alarm."""
-SHORTEST = 5
-"""Checks of health below which nothing is said of a run."""
-
-AGAINST_COLLAPSE = (
-    "Show the discriminator several samples at once (model.packing=2, or "
-    "model.discriminator.minibatch_std=true), or change the game: model.loss=relativistic with model.r1=0.1 "
-    "and model.r2=0.1."
+from noiseforge.evaluation.advice import (
+    AGAINST_COLLAPSE,
+    AGAINST_DEFEAT,
+    AGAINST_DOUBT,
+    AGAINST_GROWTH,
+    AGAINST_MEMORISING,
+    AGAINST_NAN,
 )
-AGAINST_MEMORISING = (
-    'Augment what the discriminator sees (model.augment="translate:0.125 | cutout:0.5"), raise model.r1, '
-    "train on more data, or train for fewer images."
-)
-
-
-class Number(BaseModel):
-    """One measured value beside the threshold that it was held against."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    value: float
-    threshold: float
-    alarm: Literal["below", "above"]
-    """On which side of the threshold trouble lies."""
-
-
-class Finding(BaseModel):
-    """What one check found: a sentence, the numbers behind it, and what to change."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    level: Level
-    sentence: str
-    numbers: tuple[Number, ...] = ()
-    advice: str = ""
-
-
-class Evidence(NamedTuple):
-    """What the checks look at."""
-
-    records: Sequence[Record]
-    health: Sequence[Record]
-    evaluation: Evaluation | None = None
-
-    def figure(self, metric: str) -> Figure | None:
-        """A figure of the evaluation, where it was measured."""
-        return self.evaluation.figure(metric) if self.evaluation else None
-
-    def late(self, measure: str) -> float | None:
-        """The median of a health measure over the last quarter of the run, at least three checks."""
-        return self._typical(measure, 0)
-
-    def gain(self, measure: str) -> float:
-        """How much higher that is than over the quarter before; 0 where one of them is missing."""
-        late, before = self._typical(measure, 0), self._typical(measure, 1)
-        return 0.0 if late is None or before is None else late - before
-
-    def spreading(self) -> bool:
-        """Whether the variety of samples still grows, as it does in the first part of a healthy run."""
-        return max(map(self.gain, ("pairwise_ratio", "cell_overlap", "coverage"))) > RISING
-
-    def _typical(self, measure: str, quarters_back: int) -> float | None:
-        size = max(3, math.ceil(len(self.health) / 4))
-        end = len(self.health) - quarters_back * size
-        if len(self.health) < SHORTEST or end < 1:
-            return None
-        values = [float(r[measure]) for r in self.health[max(0, end - size) : end] if measure in r]
-        return median(values) if values else None
-
-    def quality(self) -> tuple[float, float] | None:
-        """Precision and coverage as shares of what real data score; an evaluation goes before health.
-
-        Of a mixture whose modes are known, these are the share of points of high quality and the modes found.
-        """
-        for names in (("precision", "coverage"), ("high_quality", "modes")):
-            precision, coverage = map(self.figure, names)
-            if precision and coverage:
-                return precision.value / (precision.floor or 1.0), coverage.value / (coverage.floor or 1.0)
-        late = self.late("precision"), self.late("coverage")
-        if late[0] is None or late[1] is None:
-            return None
-        floor = coverage_floor(int(self.late("count") or 256))
-        return late[0] / floor, late[1] / floor
-
-
-def _number(name: str, value: float, alarm: Literal["below", "above"], threshold: float) -> Number:
-    return Number(name=name, value=value, threshold=threshold, alarm=alarm)
-
-
-def _beyond(number: Number) -> bool:
-    return number.value < number.threshold if number.alarm == "below" else number.value > number.threshold
-
-
-def _graded(
-    name: str,
-    *,
-    alarms: Sequence[Number],
-    watches: Sequence[Number] = (),
-    sentences: Mapping[Level, str],
-    advice: str,
-) -> Finding:
-    """The finding of a check in which any one number suffices, with the numbers that decided."""
-    level: Level = "good"
-    numbers = (*alarms,) or (*watches,)
-    if beyond := tuple(n for n in alarms if _beyond(n)):
-        level, numbers = "alarm", beyond
-    elif beyond := tuple(n for n in watches if _beyond(n)):
-        level, numbers = "watch", beyond
-    return Finding(
-        name=name,
-        level=level,
-        sentence=sentences[level],
-        numbers=numbers,
-        advice="" if level == "good" else advice,
-    )
+from noiseforge.evaluation.evidence import RISING, SHORTEST, Evidence, Finding, beyond, graded, measured
+from noiseforge.evaluation.health import overlap_floor
 
 
 def not_a_number(evidence: Evidence) -> Finding | None:
@@ -149,8 +32,7 @@ def not_a_number(evidence: Evidence) -> Finding | None:
                 name="finite numbers",
                 level="alarm",
                 sentence=f"{record.get('reason') or f'{broken[0]} was not finite after {images} images'}.",
-                advice="Halve model.discriminator.lr and model.generator.lr, set train.precision=fp32, and "
-                "bound the discriminator: model.r1 or model.discriminator.norm=spectral.",
+                advice=evidence.advise(AGAINST_NAN),
             )
     return None
 
@@ -169,11 +51,12 @@ def growth(evidence: Evidence) -> Finding | None:
     if not growth:
         return None
     term = max(growth, key=lambda k: growth[k])
-    number = _number(f"growth of {term}", growth[term], "above", 100.0)
+    number = measured(f"growth of {term}", growth[term], "above", 100.0)
     quality = evidence.quality()
     good_samples = quality is not None and quality[1] >= 0.15
     times = f"{term} ends {growth[term]:,.0f} times larger than it was"
-    return _graded(
+    return graded(
+        evidence,
         "bounded game",
         alarms=() if good_samples else (number,),
         watches=(number,),
@@ -182,8 +65,7 @@ def growth(evidence: Evidence) -> Finding | None:
             "watch": f"{times}, though the samples are still good.",
             "alarm": f"{times}, and the samples are not good.",
         },
-        advice="Lower model.discriminator.lr, or bound the discriminator: raise model.r1, or "
-        "model.discriminator.norm=spectral, or model.discriminator.clip_norm=1.",
+        remedies=AGAINST_GROWTH,
     )
 
 
@@ -202,24 +84,25 @@ def sameness(evidence: Evidence) -> Finding | None:
     if apart is None or repeats is None:
         return None
     floor = evidence.late("repeat_floor") or 0.0
-    return _graded(
+    return graded(
+        evidence,
         "variety",
         alarms=()
         if evidence.spreading()
         else (
-            _number("distance between samples / between real examples", apart, "below", 0.3),
-            _number("share of samples with a near-copy", repeats, "above", floor + 0.3),
+            measured("distance between samples / between real examples", apart, "below", 0.3),
+            measured("share of samples with a near-copy", repeats, "above", floor + 0.3),
         ),
         watches=(
-            _number("distance between samples / between real examples", apart, "below", 0.6),
-            _number("share of samples with a near-copy", repeats, "above", floor + 0.1),
+            measured("distance between samples / between real examples", apart, "below", 0.6),
+            measured("share of samples with a near-copy", repeats, "above", floor + 0.1),
         ),
         sentences={
             "good": "Samples differ from each other about as much as real examples do.",
             "watch": "Samples resemble each other more than real examples do.",
             "alarm": "Samples look alike: far more than real examples do.",
         },
-        advice=AGAINST_COLLAPSE,
+        remedies=AGAINST_COLLAPSE,
     )
 
 
@@ -234,16 +117,17 @@ def missing_modes(evidence: Evidence) -> Finding | None:
     early = evidence.spreading() or (evidence.late("precision") or 0.0) < 0.2
     share = overlap / overlap_floor(int(evidence.late("count") or 256))
     name = "overlap with the data's cells, of what real data score"
-    return _graded(
+    return graded(
+        evidence,
         "spread",
-        alarms=() if early else (_number(name, share, "below", 0.5),),
-        watches=(_number(name, share, "below", 0.65),),
+        alarms=() if early else (measured(name, share, "below", 0.5),),
+        watches=(measured(name, share, "below", 0.65),),
         sentences={
             "good": "Samples are spread over the regions of the data much as real examples are.",
             "watch": "Samples crowd in some regions of the data.",
             "alarm": "Samples crowd in a few regions of the data, and whole regions are missing.",
         },
-        advice=AGAINST_COLLAPSE,
+        remedies=AGAINST_COLLAPSE,
     )
 
 
@@ -256,16 +140,17 @@ def _uncovered(evidence: Evidence) -> Finding | None:
     if quality is None or quality[0] < 0.5 or evidence.figure("modes"):
         return None  # where modes are known, `missing_classes` counts them
     share = quality[1] / quality[0]
-    return _graded(
+    return graded(
+        evidence,
         "spread",
-        alarms=(_number("coverage / precision", share, "below", 0.35),),
-        watches=(_number("coverage / precision", share, "below", 0.6),),
+        alarms=(measured("coverage / precision", share, "below", 0.35),),
+        watches=(measured("coverage / precision", share, "below", 0.6),),
         sentences={
             "good": f"Samples reach {min(quality[1], 1):.0%} of the data that real examples would reach.",
             "watch": f"Samples are realistic, but reach only {quality[1]:.0%} of what real ones would.",
             "alarm": f"Samples are realistic, but whole regions are missing: {quality[1]:.0%} reached.",
         },
-        advice=AGAINST_COLLAPSE,
+        remedies=AGAINST_COLLAPSE,
     )
 
 
@@ -273,19 +158,20 @@ def missing_classes(evidence: Evidence) -> Finding | None:
     """Classes or mixture modes that are rare or absent among the samples, against real data's own counts."""
     alarms, watches = [], []
     if (rarest := evidence.figure("class_min_share")) and rarest.floor:
-        alarms.append(_number("share of the rarest class", rarest.value, "below", 0.1 * rarest.floor))
-        watches.append(_number("share of the rarest class", rarest.value, "below", 0.5 * rarest.floor))
+        alarms.append(measured("share of the rarest class", rarest.value, "below", 0.1 * rarest.floor))
+        watches.append(measured("share of the rarest class", rarest.value, "below", 0.5 * rarest.floor))
     if (modes := evidence.figure("modes")) and modes.floor:
-        alarms.append(_number("modes found", modes.value, "below", 0.8 * modes.floor))
-        watches.append(_number("modes found", modes.value, "below", modes.floor))
+        alarms.append(measured("modes found", modes.value, "below", 0.8 * modes.floor))
+        watches.append(measured("modes found", modes.value, "below", modes.floor))
     if divergence := evidence.figure("reverse_kl"):
         # ln 2 is what half of the modes, equally likely, would score.
         floor = divergence.floor or 0.0
-        alarms.append(_number("reverse KL (nats)", divergence.value, "above", floor + math.log(2)))
-        watches.append(_number("reverse KL (nats)", divergence.value, "above", floor + 0.1))
+        alarms.append(measured("reverse KL (nats)", divergence.value, "above", floor + math.log(2)))
+        watches.append(measured("reverse KL (nats)", divergence.value, "above", floor + 0.1))
     if not alarms:
         return None
-    return _graded(
+    return graded(
+        evidence,
         "classes",
         alarms=alarms,
         watches=watches,
@@ -294,7 +180,7 @@ def missing_classes(evidence: Evidence) -> Finding | None:
             "watch": "Some classes or modes are rarer among the samples than in the data.",
             "alarm": "Classes or modes of the data are missing among the samples.",
         },
-        advice=AGAINST_COLLAPSE,
+        remedies=AGAINST_COLLAPSE,
     )
 
 
@@ -306,22 +192,22 @@ def lost_game(evidence: Evidence) -> Finding | None:
     wins, quality = evidence.late("discriminator_wins"), evidence.quality()
     if wins is None or quality is None:
         return None
-    always = _number("share of pairs in which D is right", wins, "above", 0.99)
+    always = measured("share of pairs in which D is right", wins, "above", 0.99)
     hopeless = (
-        _number("precision, of what real data score", quality[0], "below", 0.1),
-        _number("gain in precision over the last quarter", evidence.gain("precision"), "below", RISING),
+        measured("precision, of what real data score", quality[0], "below", 0.1),
+        measured("gain in precision over the last quarter", evidence.gain("precision"), "below", RISING),
     )
-    lost = all(map(_beyond, (always, *hopeless)))
+    lost = all(map(beyond, (always, *hopeless)))
     right = f"The discriminator is right on {wins:.0%} of pairs of a real example and a sample"
-    return _graded(
+    return graded(
+        evidence,
         "balance",
         alarms=(always, *hopeless) if lost else (),
         sentences={
-            "good": f"{right}, yet samples are good or improving." if _beyond(always) else f"{right}.",
+            "good": f"{right}, yet samples are good or improving." if beyond(always) else f"{right}.",
             "alarm": f"{right}, and samples come no nearer to the data.",
         },
-        advice="Give the generator a slope to follow: model.loss=relativistic with model.r1=0.1 and "
-        "model.r2=0.1, or lower model.discriminator.lr, or model.discriminator.norm=spectral.",
+        remedies=AGAINST_DEFEAT,
     )
 
 
@@ -331,16 +217,17 @@ def overfitted(evidence: Evidence) -> Finding | None:
     if gap is None:
         return None
     lost = "D's advantage that is lost on unseen real data"
-    return _graded(
+    return graded(
+        evidence,
         "held-out data",
-        alarms=(_number(lost, gap, "above", 0.7),),
-        watches=(_number(lost, gap, "above", 0.4),),
+        alarms=(measured(lost, gap, "above", 0.7),),
+        watches=(measured(lost, gap, "above", 0.4),),
         sentences={
             "good": "The discriminator treats unseen real examples like those it was trained on.",
             "watch": "The discriminator begins to recognise its training examples.",
             "alarm": "The discriminator has learned its training examples by heart.",
         },
-        advice=AGAINST_MEMORISING,
+        remedies=AGAINST_MEMORISING,
     )
 
 
@@ -350,15 +237,16 @@ def copied(evidence: Evidence) -> Finding | None:
     if ratio := evidence.figure("nearest_ratio"):
         name = "distance to the nearest training example / real data's"
         # Smooth samples lie nearer to everything, so a ratio somewhat below 1 is no copy.
-        alarms.append(_number(name, ratio.value, "below", 0.5))
-        watches.append(_number(name, ratio.value, "below", 0.7))
+        alarms.append(measured(name, ratio.value, "below", 0.5))
+        watches.append(measured(name, ratio.value, "below", 0.7))
     if copies := evidence.figure("copies"):
         floor = copies.floor or 0.0
-        alarms.append(_number("share of exact copies", copies.value, "above", floor + 0.05))
-        watches.append(_number("share of exact copies", copies.value, "above", floor + 0.01))
+        alarms.append(measured("share of exact copies", copies.value, "above", floor + 0.05))
+        watches.append(measured("share of exact copies", copies.value, "above", floor + 0.01))
     if not alarms:
         return None
-    return _graded(
+    return graded(
+        evidence,
         "copies",
         alarms=alarms,
         watches=watches,
@@ -367,7 +255,7 @@ def copied(evidence: Evidence) -> Finding | None:
             "watch": "Samples are nearer to training examples than unseen real data are.",
             "alarm": "Samples repeat training examples.",
         },
-        advice=AGAINST_MEMORISING,
+        remedies=AGAINST_MEMORISING,
     )
 
 
@@ -375,19 +263,19 @@ def reached(evidence: Evidence) -> Finding:
     """Whether samples have reached the data at all, without which "healthy" would say nothing."""
     quality = evidence.quality()
     if quality is None:
-        watches = [_number("checks of health", len(evidence.health), "below", SHORTEST)]
+        watches = [measured("checks of health", len(evidence.health), "below", SHORTEST)]
         sentence = "There is not enough to judge the run by."
     else:
         watches = [
-            _number("precision, of what real data score", quality[0], "below", 0.2),
-            _number("coverage, of what real data score", quality[1], "below", 0.15),
+            measured("precision, of what real data score", quality[0], "below", 0.2),
+            measured("coverage, of what real data score", quality[1], "below", 0.15),
         ]
         sentence = "Samples have not reached the data, or most of them, yet."
-    return _graded(
+    return graded(
+        evidence,
         "progress",
         alarms=(),
         watches=watches,
         sentences={"good": "Samples have reached the data.", "watch": sentence},
-        advice="Train longer (a larger train.images), check more often (a smaller train.sample_every), "
-        "or evaluate the run.",
+        remedies=AGAINST_DOUBT,
     )

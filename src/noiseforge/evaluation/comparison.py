@@ -19,6 +19,8 @@ from noiseforge.evaluation.coverage import Coverage, neighbourhoods
 from noiseforge.evaluation.features import Extractor, average_down, pixels
 from noiseforge.evaluation.neighbours import nearest_examples
 
+MOST_NEIGHBOURS = 10_000
+"""Examples of a set that neighbourhoods are made of: their cost grows with its square."""
 MEMORISATION_QUERIES = 1_000
 MEMORISATION_TRAINING = 60_000
 
@@ -46,6 +48,11 @@ class Study:
     def extractor(self) -> Extractor:
         """Built when the first metric asks for it: the modes of a mixture never do."""
         return self.build_extractor()
+
+    @property
+    def used_extractor(self) -> Extractor | None:
+        """The extractor, if a metric has asked for it."""
+        return vars(self).get("extractor")
 
     @cached_property
     def mixture(self) -> Mixture | None:
@@ -126,8 +133,8 @@ class Comparison:
 
     @cached_property
     def neighbourhoods(self) -> Coverage:
-        """What precision, recall, density and coverage are the means of."""
-        return neighbourhoods(self.real.features, self.fake.features)
+        """What precision, recall, density and coverage are the means of, on the first ten thousand of each set."""
+        return neighbourhoods(*(x.first(MOST_NEIGHBOURS).features for x in (self.real, self.fake)))
 
     def mean(self, units: Tensor, purpose: str) -> tuple[float, Interval | None]:
         """The mean of `units` (N,) and its interval."""

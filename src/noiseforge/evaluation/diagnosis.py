@@ -8,9 +8,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from noiseforge.data.spec import Spec
 from noiseforge.evaluation import checks
-from noiseforge.evaluation.checks import Evidence, Finding, Record
+from noiseforge.evaluation.evidence import Evidence, Finding, Record, images_seen
 from noiseforge.evaluation.figures import Evaluation
+from noiseforge.recipes.schema import Recipe
 
 Verdict = Literal["healthy", "mode collapse", "discriminator won", "diverged", "memorising", "too short to tell"]
 
@@ -41,18 +43,30 @@ class Diagnosis(BaseModel):
     findings: tuple[Finding, ...] = ()
 
 
-def diagnose(records: Sequence[Record], evaluation: Evaluation | None = None) -> Diagnosis:
+def diagnose(
+    records: Sequence[Record],
+    evaluation: Evaluation | None = None,
+    *,
+    recipe: Recipe | None = None,
+    spec: Spec | None = None,
+) -> Diagnosis:
     """The verdict on a run from its records (lines of metrics.jsonl) and its evaluation, where there is one.
+
+    With the recipe of the run the advice is what that allows. With the Spec of its data an evaluation that is of
+    another state of the run, or against other data, is left out, and a finding says so.
 
     >>> diagnose([]).verdict
     'too short to tell'
     >>> diagnose([{"event": "diverged", "images": 640, "reason": "discriminator/r1 became nan"}]).verdict
     'diverged'
     """
+    stray = _stray(evaluation, records, spec) if evaluation and spec else None
     evidence = Evidence(
         records=records,
         health=[r for r in records if r.get("event") == "health"],
-        evaluation=evaluation,
+        evaluation=None if stray else evaluation,
+        recipe=recipe,
+        spec=spec,
     )
     found = {
         verdict: [finding for check in suspects if (finding := check(evidence))] for verdict, suspects in CHECKS.items()
@@ -62,7 +76,26 @@ def diagnose(records: Sequence[Record], evaluation: Evaluation | None = None) ->
     calm: Verdict = "healthy" if progress.level == "good" else "too short to tell"
     verdict = alarmed[0] if alarmed else calm
     # To train longer is no cure for a sick run.
-    told = chain(*found.values(), () if alarmed else (progress,))
+    told = chain(*found.values(), () if alarmed else (progress,), (stray,) if stray else ())
     gravity = ("alarm", "watch", "good")
     findings = sorted(told, key=lambda f: gravity.index(f.level))
     return Diagnosis(verdict=verdict, summary=SUMMARIES[verdict], findings=tuple(findings))
+
+
+def _stray(evaluation: Evaluation, records: Sequence[Record], spec: Spec) -> Finding | None:
+    """Why an evaluation says nothing of the run as it is now; None where it does."""
+    seen = images_seen(records)
+    if evaluation.fingerprint != spec.fingerprint:
+        why = f"it compares with other data ({evaluation.source}) than the run was trained on"
+    elif evaluation.images is None:
+        why = "it does not say how far the training was"
+    elif evaluation.images != seen:
+        why = f"it was made after {evaluation.images:,} images, and the run has seen {seen:,}"
+    else:
+        return None
+    return Finding(
+        name="evaluation",
+        level="watch",
+        sentence=f"The evaluation is left out: {why}.",
+        advice="Evaluate the run again: noiseforge evaluate RUN.",
+    )

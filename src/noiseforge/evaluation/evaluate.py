@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from noiseforge.data.spec import Data, Dataset
 from noiseforge.errors import UserError
 from noiseforge.evaluation.classes import class_histogram
 from noiseforge.evaluation.comparison import Comparison, Examples, Study
-from noiseforge.evaluation.features import Extractor, default_features, extractor
+from noiseforge.evaluation.features import Extractor, check_name, default_features, extractor
 from noiseforge.evaluation.figures import Evaluation, Figure
 from noiseforge.evaluation.metrics import METRICS, Metric, check_fit, default_metrics
 
@@ -25,6 +26,19 @@ logger = logging.getLogger(__name__)
 Progress = Callable[[str, float], None]
 MOST_CLASSES = 100
 """Classes up to which an evaluation holds their histogram."""
+
+
+class Sets(NamedTuple):
+    """What is compared with what; all share the test examples."""
+
+    equal: Comparison
+    """As many samples as there are test examples."""
+    every: Comparison
+    """All samples."""
+    paired_floor: Comparison | None
+    """Training examples, as many; None where there are fewer."""
+    floor: Comparison
+    """The test examples themselves, for metrics that compare with nothing."""
 
 
 def evaluate_samples(
@@ -61,27 +75,28 @@ def evaluate_samples(
     began = time.perf_counter()
     _check(samples, labels, data)
     tell = progress or (lambda stage, share: None)
+    if isinstance(features, str):
+        check_name(features)  # it is built late, or never where no metric asks for it
     study = Study(data, lambda: _extractor(features, data, device, cache, tell), seed)
     for name in metrics or ():
         check_fit(name, study, labelled=labels is not None)
     names = metrics or default_metrics(study, labelled=labels is not None)
-    ours = _shuffled(samples, labels, study)
-    n = min(len(ours), len(data.test))
-    test = _real(data.test, n, study, "test")
-    train = _real(data.train, n, study, "train") if len(data.train) >= n else None
-    judge_used = study.mixture is None and study.extractor.accuracy is not None
+    sets = _sets(samples, labels, study)
     figures = []
     for done, name in enumerate(names):
         tell(name, done / len(names))
-        figures.append(_figure(name, METRICS[name], ours, test, train, study))
+        figures.append(_figure(name, METRICS[name], sets))
+    accuracy = study.used_extractor.accuracy if study.used_extractor else None
+    judged = accuracy is not None and len(data.spec.classes) <= MOST_CLASSES
     tell("evaluated", 1.0)
     return Evaluation(
         subject=subject,
         source=data.spec.source,
+        fingerprint=data.spec.fingerprint,
         figures=tuple(figure for figure in figures if figure is not None),
         classes=data.spec.classes,
-        class_histogram=_histogram(ours) if judge_used and len(data.spec.classes) <= MOST_CLASSES else (),
-        judge_accuracy=study.extractor.accuracy if judge_used else None,
+        class_histogram=_histogram(sets.every.fake) if judged else (),
+        judge_accuracy=accuracy,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=round(time.perf_counter() - began, 3),
     )
@@ -123,11 +138,19 @@ def _extractor(
     return extractor(name, data, device=device, cache=cache, progress=lambda share: tell("training the judge", share))
 
 
-def _shuffled(samples: Tensor, labels: Tensor | None, study: Study) -> Examples:
-    """The samples in a seeded order: generated files often come sorted by class."""
+def _sets(samples: Tensor, labels: Tensor | None, study: Study) -> Sets:
+    # Shuffled, for files of samples often come sorted by class.
     order = torch.randperm(len(samples), generator=study.generator("samples"))
-    x = samples.detach().cpu().float()[order]
-    return Examples(x, None if labels is None else labels.cpu()[order], study)
+    ours = Examples(samples.detach().cpu().float()[order], None if labels is None else labels.cpu()[order], study)
+    n = min(len(samples), len(study.data.test))
+    test = _real(study.data.test, n, study, "test")
+    train = _real(study.data.train, n, study, "train") if len(study.data.train) >= n else None
+    return Sets(
+        equal=Comparison(ours.first(n), test, study),
+        every=Comparison(ours, test, study),
+        paired_floor=None if train is None else Comparison(train, test, study, intervals=False),
+        floor=Comparison(test, test, study, intervals=False),
+    )
 
 
 def _real(dataset: Dataset, n: int, study: Study, part: str) -> Examples:
@@ -137,33 +160,28 @@ def _real(dataset: Dataset, n: int, study: Study, part: str) -> Examples:
     return Examples(batch.x, batch.y, study)
 
 
-def _figure(
-    name: str, metric: Metric, ours: Examples, test: Examples, train: Examples | None, study: Study
-) -> Figure | None:
-    fake = ours if metric.every else ours.first(len(test))
-    measured = metric.measure(Comparison(fake, test, study))
-    against = train if metric.paired else test
-    floor = None
-    if against is not None:
-        floor = metric.measure(Comparison(against, test, study, intervals=False)).value
+def _figure(name: str, metric: Metric, sets: Sets) -> Figure | None:
+    comparison = sets.every if metric.every else sets.equal
+    measured = metric.measure(comparison)
     if not isfinite(measured.value):
         logger.warning("%s is %s and is left out", name, measured.value)
         return None
+    real = sets.paired_floor if metric.paired else sets.floor
     notes = [measured.note] if measured.note else []
-    if len(fake) < len(ours):
-        notes.append(f"{len(fake)} of {len(ours)} samples, as many as there are test examples")
-    if floor is None:
-        notes.append("no floor: there are fewer training examples than test examples")
+    if len(comparison.fake) < len(sets.every.fake):
+        notes.append(f"{len(comparison.fake)} of {len(sets.every.fake)} samples, as many as there are test examples")
+    if real is None:
+        notes.append("no floor: there are fewer training examples than were compared")
     return Figure(
         metric=name,
         value=measured.value,
         low=measured.interval.low if measured.interval else None,
         high=measured.interval.high if measured.interval else None,
-        floor=floor,
+        floor=metric.measure(real).value if real else None,
         n_real=measured.n_real,
         n_fake=measured.n_fake,
         extractor=measured.extractor,
-        seed=study.seed,
+        seed=comparison.study.seed,
         better=metric.better,
         note="; ".join(notes),
     )

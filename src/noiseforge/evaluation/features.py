@@ -65,9 +65,18 @@ def extractor(
     Raises:
         UserError: an unknown name; a judge of data without labels; Inception without the extra or without pictures.
     """
+    check_name(name)
+    return EXTRACTORS[name](data, Setting(torch.device(device), cache, progress))
+
+
+def check_name(name: str) -> None:
+    """Refuses a name that no extractor has.
+
+    Raises:
+        UserError: with the nearest one that there is.
+    """
     if name not in EXTRACTORS:
         raise unknown("features", name, EXTRACTORS)
-    return EXTRACTORS[name](data, Setting(torch.device(device), cache, progress))
 
 
 def default_features(spec: Spec) -> str:

@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Better = Literal["higher", "lower"]
+Better = Literal["higher", "lower", "floor"]
+"""Which way a metric is better; of "floor", what is near its floor, from either side."""
 
 
 class Figure(BaseModel):
@@ -48,8 +49,14 @@ class Evaluation(BaseModel):
     """What was evaluated: the path of a run, of a folder of pictures, or "samples"."""
     source: str
     """The source of the real data, as `load_data` takes it."""
+    fingerprint: str = ""
+    """Of the real data: of its training examples and labels."""
     reference: Literal["test", "train"] = "test"
     """The part of the real data that the samples were compared with."""
+    images: int | None = None
+    """Real images that the evaluated run had seen; None where the subject is no run."""
+    command: str = ""
+    """What measures the same again, where that is known."""
     figures: tuple[Figure, ...]
     classes: tuple[str, ...] = ()
     class_histogram: tuple[float, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from noiseforge.evaluation.figures import Figure
+from noiseforge.evaluation.figures import Better, Figure
 
 
 class Entry(NamedTuple):
@@ -32,17 +32,17 @@ GLOSSARY: dict[str, Entry] = {
         "Kernel distance (KID)",
         "Like the Fréchet distance, but fair with few samples: real data score 0 on average.",
     ),
-    "precision": Entry(
-        "Precision", "The share of samples that look real: that lie among the real examples.", 0.0
-    ),
+    "precision": Entry("Precision", "The share of samples that look real: that lie among the real examples.", 0.0),
     "recall": Entry("Recall", "The share of real examples that the model could have made.", 0.0),
-    "density": Entry(
-        "Density", "How deep among real examples the samples lie; 1 is as deep as real data.", 0.0
-    ),
+    "density": Entry("Density", "How deep among real examples the samples lie; 1 is as deep as real data.", 0.0),
     "coverage": Entry(
         "Coverage",
         "The share of real examples with a sample nearby: low when kinds of example are missing.",
         0.0,
+    ),
+    "pairwise_ratio": Entry(
+        "Variety",
+        "Mean distance between two samples, over that of two real examples; far below 1: samples look alike.",
     ),
     "inception_score": Entry(
         "Inception score",
@@ -68,13 +68,17 @@ GLOSSARY: dict[str, Entry] = {
     ),
     "nearest_ratio": Entry(
         "Nearest-neighbour ratio",
-        "Distance to the nearest training example, over that of unseen real data; far below 1: memorising.",
-        0.0,
+        "Distance to the nearest training example, over that of unseen real data. Far below 1: memorising; far "
+        "above: unlike the data.",
     ),
-    "copies": Entry(
-        "Exact copies", "The share of samples that repeat a training example to the last value.", 1.0
-    ),
+    "copies": Entry("Exact copies", "The share of samples that repeat a training example to the last value.", 1.0),
 }
+ARROWS: dict[Better, tuple[str, str]] = {
+    "higher": ("↑", "higher is better"),
+    "lower": ("↓", "lower is better"),
+    "floor": ("≈", "near the floor is better"),
+}
+"""The sign of each direction, and what it says."""
 HEADLINES = ("fid", "coverage", "precision", "modes", "high_quality", "reverse_kl", "kid", "recall")
 """The figures worth the top of a page, the first ones that were measured."""
 
@@ -88,19 +92,24 @@ def standing(figure: Figure) -> float | None:
     """How far a figure has come from the worst value (0) to what real data score (1), or None where unknown.
 
     Where the worst value has a limit the way is linear, else logarithmic: FID at ten times its floor has come
-    half way. Estimates that are fair at any N have no floor above 0 to measure from.
+    half way. Estimates that are fair at any N have no floor above 0 to measure from. Where the floor itself is
+    best, twice as much is as far from it as half as much.
 
     >>> protocol = dict(n_real=9, n_fake=9, extractor="pixels", seed=0)
     >>> standing(Figure(metric="fid", value=5.0, floor=0.5, better="lower", **protocol))
     0.5
     >>> standing(Figure(metric="coverage", value=0.45, floor=0.9, better="higher", **protocol))
     0.5
+    >>> [standing(Figure(metric="pairwise_ratio", value=x, floor=1.0, better="floor", **protocol)) for x in (0.5, 2.0)]
+    [0.5, 0.5]
     """
     _, _, worst, decades = entry(figure)
     floor = figure.floor
     if floor is None:
         return None
-    if worst is not None and worst != floor:
+    if figure.better == "floor" and floor > 0:
+        share = min(figure.value, floor) / max(figure.value, floor)
+    elif worst is not None and worst != floor:
         share = (figure.value - worst) / (floor - worst)
     elif decades is not None and floor > 0:
         share = 1 - math.log10(max(figure.value, floor) / floor) / decades

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, one_hot
 
-from noiseforge.errors import UserError
+from noiseforge.errors import Diverged, UserError
 
 CELLS = 16
 """Cells into which real examples are cut, to see how samples are spread over them."""
@@ -58,7 +58,8 @@ def measure(
         `count`: the N of the above.
 
     Raises:
-        UserError: fewer than two examples, shapes that differ, or values that are not finite.
+        UserError: fewer than two examples, or shapes that differ.
+        Diverged: values that are not finite.
 
     >>> x = torch.randn(64, 1, 4, 4, generator=torch.Generator().manual_seed(0))
     >>> same = measure(x[:1].expand(64, -1, -1, -1), x, x.new_ones(64), x.new_zeros(64))
@@ -184,7 +185,4 @@ def _pixels(x: Tensor) -> Tensor:
 def _check_finite(name: str, values: Tensor) -> None:
     broken = int((~torch.isfinite(values)).sum())
     if broken or not values.numel():
-        raise UserError(
-            f"health expects finite {name}, got {broken} of {values.numel()} values NaN or infinite; "
-            "training has diverged: lower model.discriminator.lr and model.generator.lr, or raise model.r1"
-        )
+        raise Diverged(f"health expects finite {name}, got {broken} of {values.numel()} values NaN or infinite")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from math import ceil, prod, sqrt
 
 import torch
@@ -17,6 +16,7 @@ from noiseforge.data.spec import Data, Dataset, Spec
 from noiseforge.data.split import seeded
 from noiseforge.errors import UserError
 from noiseforge.networks.blocks import initialise
+from noiseforge.training.processes import computes_in_bf16
 
 logger = logging.getLogger(__name__)
 
@@ -150,7 +150,7 @@ def train_judge(
         x, y, *_ = feed.next()
         if y is None:
             raise UserError(f"{data.spec.source} names classes but gives no labels")
-        with _mixed_precision(device):
+        with torch.autocast(device.type, torch.bfloat16, enabled=computes_in_bf16(device)):
             loss = cross_entropy(network(_shifted(x, generator)), y)
         optimizer.zero_grad()
         loss.backward()
@@ -222,12 +222,6 @@ def _shifted(x: Tensor, generator: torch.Generator) -> Tensor:
     columns = (torch.arange(width, device=x.device) + shift[1]).clamp(0, width - 1)
     each = torch.arange(n, device=x.device)
     return x.permute(0, 2, 3, 1)[each[:, None, None], rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-
-
-def _mixed_precision(device: torch.device) -> AbstractContextManager[object]:
-    """bfloat16 where the processor multiplies in it; elsewhere it would be slower than float32."""
-    supported = device.type == "cuda" or (device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return torch.autocast(device.type, torch.bfloat16, enabled=bool(supported))
 
 
 def _accuracy(judge: Judge, dataset: Dataset) -> float:

@@ -13,6 +13,7 @@ import torch
 from noiseforge.data.builtin import STACKED
 from noiseforge.data.source import load_data
 from noiseforge.data.spec import Data
+from noiseforge.errors import UserError
 from noiseforge.evaluation.judge import (
     Judge,
     Progress,
@@ -101,5 +102,5 @@ def _write(path: Path, judge: Judge, description: str) -> None:
     try:
         with replacing(path) as temporary:
             temporary.write_bytes(save(weights, facts))
-    except OSError as error:
-        logger.warning("the judge could not be kept at %s (%s); it will be trained again next time", path, error)
+    except UserError as error:
+        logger.warning("the judge is not kept and will be trained again next time: %s", error)

@@ -20,6 +20,7 @@ def nearest_ratio(samples: Tensor, held_out: Tensor) -> float:
     Returns:
         The ratio, infinite where half of the held-out examples are in the training set and the samples are not.
 
+    >>> import torch
     >>> nearest_ratio(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([4.0, 4.0, 9.0]))
     0.5
     """

@@ -94,7 +94,9 @@ def _kid(c: Comparison) -> Measurement:
 
 
 def _neighbourhood(name: str, c: Comparison) -> Measurement:
-    return _paired(c, *c.mean(getattr(c.neighbourhoods, name), name))
+    value, interval = c.mean(getattr(c.neighbourhoods, name), name)
+    n_real, n_fake = len(c.neighbourhoods.coverage), len(c.neighbourhoods.precision)
+    return Measurement(value, interval, n_real, n_fake, c.study.extractor.id)
 
 
 def _pairwise_ratio(c: Comparison) -> Measurement:
@@ -194,14 +196,14 @@ METRICS: dict[str, Metric] = {
     "recall": Metric(partial(_neighbourhood, "recall"), "higher"),
     "density": Metric(partial(_neighbourhood, "density"), "higher"),
     "coverage": Metric(partial(_neighbourhood, "coverage"), "higher"),
-    "pairwise_ratio": Metric(_pairwise_ratio, "higher"),
+    "pairwise_ratio": Metric(_pairwise_ratio, "floor"),
     "inception_score": Metric(_inception_score, "higher", paired=False),
     "label_agreement": Metric(_label_agreement, "higher", paired=False, every=True),
     "class_min_share": Metric(_class_min_share, "higher", paired=False, every=True),
     "modes": Metric(_modes, "higher", paired=False),
     "high_quality": Metric(_high_quality, "higher", paired=False),
     "reverse_kl": Metric(_reverse_kl, "lower", paired=False),
-    "nearest_ratio": Metric(_nearest_ratio, "higher", paired=False),
+    "nearest_ratio": Metric(_nearest_ratio, "floor", paired=False),
     "copies": Metric(_copies, "lower", paired=False),
 }
 

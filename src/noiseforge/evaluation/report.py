@@ -5,7 +5,6 @@ Everything lies inside the file: pictures, charts and style. It needs no network
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
@@ -17,11 +16,11 @@ from torch import Tensor
 
 from noiseforge.data.spec import Data, Dataset
 from noiseforge.evaluation import charts
-from noiseforge.evaluation.checks import Finding, Number, Record
 from noiseforge.evaluation.diagnosis import Diagnosis, Verdict, diagnose
+from noiseforge.evaluation.evidence import Finding, Number, Record
 from noiseforge.evaluation.figures import Evaluation, Figure
 from noiseforge.evaluation.gallery import fitting, gallery, pairs, plot
-from noiseforge.evaluation.glossary import HEADLINES, entry, standing
+from noiseforge.evaluation.glossary import ARROWS, HEADLINES, entry, standing
 from noiseforge.files import write_text
 
 TONES: dict[Verdict, str] = {
@@ -174,7 +173,7 @@ def _figures(figures: Sequence[Figure]) -> str:
     lead = (
         "The floor is what real data score against other real data at the same N: no model does better than "
         "that by merit. The bar shows how far a value has come to it from the worst. "
-        "↑ higher is better, ↓ lower is better."
+        f"{', '.join(f'{sign} {said}' for sign, said in ARROWS.values())}."
     )
     return _section("Figures", lead, table if figures else "")
 
@@ -204,8 +203,8 @@ def _figure_row(figure: Figure) -> str:
 
 
 def _arrow(figure: Figure) -> str:
-    sign = "↑" if figure.better == "higher" else "↓"
-    return f'<span class=arrow title="{figure.better} is better">{sign}</span>'
+    sign, said = ARROWS[figure.better]
+    return f'<span class=arrow title="{said}">{sign}</span>'
 
 
 def _histogram(evaluation: Evaluation, data: Data) -> str:
@@ -283,16 +282,10 @@ def _series(records: Sequence[Record], names: Sequence[str]) -> Mapping[str, lis
 
 
 def _reproduction(evaluation: Evaluation, recipe: str | None) -> str:
-    options: list[object] = [evaluation.subject, "--data", evaluation.source]
-    if evaluation.figures:
-        first = evaluation.figures[0]
-        most = max(figure.n_fake for figure in evaluation.figures)
-        options += ["--features", first.extractor.split("-")[0], "-n", most, "--seed", first.seed]
-    command = "noiseforge evaluate " + shlex.join(map(str, options))
-    body = f"<pre>{escape(command)}</pre>"
+    body = f"<pre>{escape(evaluation.command)}</pre>" if evaluation.command else ""
+    lead = f"This measures the same again; it took {evaluation.seconds:,.0f} s." if body else ""
     if recipe:
         body += f"<h3>The recipe of the training</h3><pre>{escape(recipe)}</pre>"
-    lead = f"This command measures the same again; it took {evaluation.seconds:,.0f} s."
     return _section("How to reproduce", lead, body)
 
 

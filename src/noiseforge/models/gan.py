@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import torch
@@ -18,6 +19,8 @@ from noiseforge.objectives.adversarial import LOSSES, feature_matching
 from noiseforge.objectives.penalties import clip_weights, gradient_norms_squared, gradient_penalty
 from noiseforge.recipes.schema import GANSettings, value_at
 
+log = logging.getLogger(__name__)
+
 SAMPLE_CHUNK = 512
 
 
@@ -28,6 +31,12 @@ class GAN(nn.Module):
         super().__init__()
         if settings.conditional and not spec.classes:
             raise UserError(f"model.conditional=true needs labels, and {spec.source} has none: set it to false")
+        if settings.penalty_every > 1:
+            log.warning(
+                "model.penalty_every=%d is cheaper, and is known to fail where modes are many (Huang et al. 2024): "
+                "compare with 1 before you trust it",
+                settings.penalty_every,
+            )
         self.settings = settings
         self.spec = spec
         self.classes = len(spec.classes) if settings.conditional else 0

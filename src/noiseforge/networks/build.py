@@ -28,9 +28,7 @@ def build_generator(settings: GANSettings, spec: Spec, rng: torch.Generator) -> 
     Raises:
         UserError: the network cannot make this data, or a setting is given that it does not use.
     """
-    network = _network(settings, spec)
-    _refuse_unused("generator", settings.generator, settings.network, network.generator_uses)
-    return _initialised(network.generator, settings, spec, rng)
+    return _initialised(chosen_network(settings, spec).generator, settings, spec, rng)
 
 
 def build_discriminator(settings: GANSettings, spec: Spec, rng: torch.Generator) -> Discriminator:
@@ -44,9 +42,7 @@ def build_discriminator(settings: GANSettings, spec: Spec, rng: torch.Generator)
     Raises:
         UserError: the network cannot judge this data, or a setting is given that it does not use.
     """
-    network = _network(settings, spec)
-    _refuse_unused("discriminator", settings.discriminator, settings.network, network.discriminator_uses)
-    return _initialised(network.discriminator, settings, spec, rng)
+    return _initialised(chosen_network(settings, spec).discriminator, settings, spec, rng)
 
 
 def _mlp_generator(settings: GANSettings, spec: Spec) -> Generator:
@@ -163,10 +159,18 @@ NETWORKS: dict[str, Network] = {
 }
 
 
-def _network(settings: GANSettings, spec: Spec) -> Network:
+def chosen_network(settings: GANSettings, spec: Spec) -> Network:
+    """The kind of network that the settings choose, not built yet.
+
+    Raises:
+        UserError: it cannot make or judge this data, or a setting is given that it does not use.
+    """
     if settings.network != "mlp" and spec.modality != "image":
         raise UserError(f"network={settings.network} makes images, {spec.source} holds {spec.modality} data: take mlp")
-    return NETWORKS[settings.network]
+    network = NETWORKS[settings.network]
+    _refuse_unused("generator", settings.generator, settings.network, network.generator_uses)
+    _refuse_unused("discriminator", settings.discriminator, settings.network, network.discriminator_uses)
+    return network
 
 
 def _initialised(

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from noiseforge.data.spec import Data
-from noiseforge.errors import UserError
+from noiseforge.errors import Diverged, UserError
 from noiseforge.recipes.schema import Recipe
 from noiseforge.training.monitor import Monitor
 from noiseforge.training.players import Training
 from noiseforge.training.processes import Processes
 from noiseforge.training.progress import Clock, Progress, stop_requested
-from noiseforge.training.record import Diverged, Record, Tally
+from noiseforge.training.record import Record, Tally
 from noiseforge.training.run import Run
 
 CHECK_EVERY = 20
@@ -50,7 +51,7 @@ def train(
 
     Raises:
         Interrupted: after a signal, once everything is saved.
-        Diverged: a term was not finite; the last good checkpoint is kept.
+        Diverged: a term, a weight or a sample was not finite; the last good checkpoint is kept.
         UserError: the folder, the recipe or the data do not allow it.
     """
     processes = Processes.join(device)
@@ -63,7 +64,7 @@ def train(
         save(training, run)
     processes.wait()
     monitor = Monitor(training.model, data, run.path, recipe.seed)
-    with stop_requested() as stop:
+    with stop_requested() as stop, _divergence_told(training, run, record):
         _rounds(training, run, record, monitor, stop, progress)
     return run
 
@@ -103,7 +104,8 @@ def _rounds(
         if not (finished or any(due.values()) or rounds % CHECK_EVERY == 0 or (stop.is_set() and processes.count == 1)):
             continue
         stopping = processes.any(stop.is_set())
-        _check(tally, run, record, training.images)
+        tally.check()
+        training.check_weights()
         clock.tick(training.images)
         if due[every] or finished:
             means = tally.means()
@@ -128,12 +130,14 @@ def _rounds(
         record.close()
 
 
-def _check(tally: Tally, run: Run, record: Record | None, images: int) -> None:
+@contextmanager
+def _divergence_told(training: Training, run: Run, record: Record | None) -> Iterator[None]:
+    """Puts on record that the training diverged within the block, and says what is left and what to try."""
     try:
-        tally.check()
+        yield
     except Diverged as error:
         if record is not None:
-            record.write("diverged", images, {"reason": str(error)})
+            record.write("diverged", training.images, {"reason": str(error)})
         kept = "the last good checkpoint is kept" if run.resumable else "there was no checkpoint yet"
         raise Diverged(
             f"{error}; {kept} in {run.path}. Try a lower learning rate, model.discriminator.clip_norm=1, "
@@ -142,7 +146,7 @@ def _check(tally: Tally, run: Run, record: Record | None, images: int) -> None:
 
 
 def save(training: Training, run: Run) -> None:
-    """A checkpoint, then the averaged weights."""
+    """A checkpoint, then the averaged weights. The rounds come here only with weights that are finite."""
     run.save_state(training.state())
     with training.averaged() as model:
         run.save_model(model.state_dict())

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 
 from noiseforge.data.pictures import show
 from noiseforge.data.spec import Batch, Data, Dataset
+from noiseforge.errors import Diverged
 from noiseforge.evaluation.health import measure
 from noiseforge.files import replacing
+
+if TYPE_CHECKING:
+    from noiseforge.models.gan import GAN
 
 EXAMPLES = 256
 """Samples, training examples and held-out examples of one look."""
@@ -21,15 +25,21 @@ SHOWN = 64
 class Monitor:
     """The same noise and the same real examples at every look, so that looks can be compared."""
 
-    def __init__(self, model: nn.Module, data: Data, folder: Path, seed: int):
+    def __init__(self, model: GAN, data: Data, folder: Path, seed: int):
         self.model, self.folder, self.seed, self.spec = model, folder, seed, data.spec
         draws = torch.Generator().manual_seed(seed)
         self.real = _some(data.train, draws)
         self.held_out = _some(data.test, draws)
 
     def look(self, images: int) -> dict[str, float]:
-        """Writes `samples/<images>.png` and returns the measures of health, where the model has a critic."""
+        """Writes `samples/<images>.png` and returns the measures of health, where the model has a critic.
+
+        Raises:
+            Diverged: samples or logits are not finite.
+        """
         samples = self.model.sample(EXAMPLES, generator=torch.Generator().manual_seed(self.seed))
+        if not torch.isfinite(samples).all():
+            raise Diverged(f"samples became NaN or infinite after {images} images")
         shown = samples if self.spec.modality == "point" else samples[:SHOWN]
         with replacing(self.folder / "samples" / f"{images:010d}.png") as temporary:
             show(shown, self.spec).save(temporary, format="PNG")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from noiseforge.data.feed import Feed
 from noiseforge.data.spec import Data
-from noiseforge.errors import UserError
+from noiseforge.errors import Diverged, UserError
 from noiseforge.models import build_model
 from noiseforge.models.player import Moment, Noise, Player
 from noiseforge.recipes.schema import Recipe, value_at
@@ -81,6 +81,18 @@ class Training:
         for average in self.averages.values():
             average.update(self.images, self.settings.batch)
         return terms
+
+    def check_weights(self) -> None:
+        """Looks at the weights that a checkpoint would hold; a loss term shows a broken one a round later.
+
+        Raises:
+            Diverged: names the first that is not finite.
+        """
+        averages = {f"average of {name}": average.state_dict() for name, average in self.averages.items()}
+        for owner, weights in {"weight": self.model.state_dict(), **averages}.items():
+            finite = torch.stack([torch.isfinite(tensor).all() for tensor in weights.values()]).tolist()
+            if broken := next((name for name, fine in zip(weights, finite, strict=True) if not fine), None):
+                raise Diverged(f"{owner} {broken} became NaN or infinite after {self.images} images")
 
     @contextmanager
     def averaged(self) -> Iterator[nn.Module]:

@@ -35,7 +35,8 @@ def choose_device(name: str) -> torch.device:
 def computes_in_bf16(device: torch.device) -> bool:
     """Whether the processor multiplies in bf16 by itself, so that bf16 is faster and not an emulation."""
     if device.type == "cpu":
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        # oneDNN alone also says yes to processors on which it emulates bf16.
+        return torch.cpu._is_avx512_bf16_supported() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 

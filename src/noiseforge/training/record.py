@@ -11,14 +11,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from noiseforge.errors import UserError
+from noiseforge.errors import Diverged
 from noiseforge.files import write_text
 
 log = logging.getLogger(__name__)
-
-
-class Diverged(UserError):
-    """A loss term stopped being a finite number."""
 
 
 class Tally:
