@@ -202,10 +202,11 @@ def test_two_processes_equal_one_with_the_whole_batch(digits: Data, tmp_path: Pa
     for _ in range(8):
         alone.round()
     one = alone.model.state_dict()
-    moved = max(float((one[name] - start[name]).abs().max()) for name in one)
-    apart = max(float((one[name] - two[name]).abs().max()) for name in one)
-    assert moved > 1e-3
-    assert apart < 1e-2 * moved
+    moved = torch.cat([(one[name] - start[name]).flatten() for name in one]).norm()
+    apart = torch.cat([(one[name] - two[name]).flatten() for name in one]).norm()
+    assert moved > 0.01
+    # Adam turns the rounding of a gradient near zero into a step of its own, so single weights may differ more.
+    assert apart < 2e-3 * moved
 
 
 @pytest.mark.slow
