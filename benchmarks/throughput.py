@@ -26,7 +26,7 @@ from noiseforge.training.players import Training
 from noiseforge.training.processes import Processes, computes_in_bf16
 from noiseforge.training.record import Tally
 
-PAIRS = {"mlp": "image/mnist-mlp", "dcgan": "image/mnist"}
+PAIRS = {"mlp": "image/mnist-mlp", "dcgan": "image/mnist-dcgan"}
 IMAGES = 4096
 
 
