@@ -24,7 +24,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "hinge with spectral norm": ("healthy", [*HINGE, "model.discriminator={width: 32, norm: spectral, lr: 4e-4}"]),
     "a generator that runs ahead": (
         "mode collapse",
-        [*PLAIN, "model.loss=nonsaturating", "model.generator={width: 16, lr: 0.01}", "model.discriminator.width=8"],
+        [*PLAIN, "model.loss=nonsaturating", "model.generator.turns=8", "model.discriminator={width: 8, lr: 1e-5}"],
     ),
     "minimax against a fast discriminator": (
         "discriminator won",

@@ -38,7 +38,7 @@ def not_a_number(evidence: Evidence) -> Finding | None:
 
 
 def growth(evidence: Evidence) -> Finding | None:
-    """Losses and logits that end far beyond what the run's first half held, while the samples are no good.
+    """Losses and logits that end far beyond the run's first half, or beyond any use, while the samples are no good.
 
     A critic's scale is free (Wasserstein), so growth alone is watched and only growth without quality alarms.
     """
@@ -51,15 +51,19 @@ def growth(evidence: Evidence) -> Finding | None:
     if not growth:
         return None
     term = max(growth, key=lambda k: growth[k])
-    number = measured(f"growth of {term}", growth[term], "above", 100.0)
+    largest = max(series, key=lambda k: median(series[k][-len(series[k]) // 10 :]))
+    numbers = (
+        measured(f"growth of {term}", growth[term], "above", 100.0),
+        measured(f"size of {largest}", median(series[largest][-len(series[largest]) // 10 :]), "above", 1e4),
+    )
     quality = evidence.quality()
     good_samples = quality is not None and quality[1] >= 0.15
-    times = f"{term} ends {growth[term]:,.0f} times larger than it was"
+    times = f"{term} ends {growth[term]:,.0f} times larger than it was, {largest} at {numbers[1].value:,.0f}"
     return graded(
         evidence,
         "bounded game",
-        alarms=() if good_samples else (number,),
-        watches=(number,),
+        alarms=() if good_samples else numbers,
+        watches=numbers,
         sentences={
             "good": "Losses and logits stay within bounds.",
             "watch": f"{times}, though the samples are still good.",

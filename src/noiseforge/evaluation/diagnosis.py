@@ -18,11 +18,11 @@ Verdict = Literal["healthy", "mode collapse", "discriminator won", "diverged", "
 
 CHECKS: dict[Verdict, tuple[Callable[[Evidence], Finding | None], ...]] = {
     "diverged": (checks.not_a_number, checks.growth),
-    "mode collapse": (checks.sameness, checks.missing_modes, checks.missing_classes),
     "discriminator won": (checks.lost_game,),
+    "mode collapse": (checks.sameness, checks.missing_modes, checks.missing_classes),
     "memorising": (checks.copied, checks.overfitted),
 }
-"""What speaks for each verdict, the gravest verdict first."""
+"""What speaks for each verdict, causes before effects: a generator without a slope makes few things too."""
 SUMMARIES: dict[Verdict, str] = {
     "healthy": "The samples are varied, they lie where the data lie, and nothing points to trouble.",
     "mode collapse": "The generator makes only a part of what the data hold.",
