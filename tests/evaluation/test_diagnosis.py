@@ -207,6 +207,16 @@ def test_a_value_that_is_not_finite_is_named(last: dict) -> None:
     assert diagnosis.findings[0].sentence == "generator/adversarial was not finite after 2048 images."
 
 
+def test_numbers_beyond_any_use_are_divergence_even_when_they_grew_from_the_start() -> None:
+    records = [dict(r) for r in run_of(STUCK)]
+    for step, record in enumerate(r for r in records if r["event"] == "train"):
+        record["discriminator/adversarial"] = -100.0 * step
+    assert diagnose(records).verdict == "discriminator won"
+    for record in (r for r in records if r["event"] == "train"):
+        record["discriminator/adversarial"] *= 100
+    assert diagnose(records).verdict == "diverged"
+
+
 @pytest.mark.parametrize("records", [[], run_of(HEALTHY, checks=4), run_of(STUCK)[:4]])
 def test_too_little_evidence(records: list[dict]) -> None:
     assert diagnose(records).verdict == "too short to tell"
@@ -236,6 +246,7 @@ GOOD = {"precision": (0.8, 0.9), "coverage": (0.8, 0.9)}
         (GOOD | {"nearest_ratio": (0.1, 1.0)}, "memorising"),
         (GOOD | {"copies": (0.2, 0.0)}, "memorising"),
         (GOOD | {"copies": (0.2, 0.19), "nearest_ratio": (0.8, 1.0)}, "healthy"),
+        (GOOD | {"nearest_ratio": (2.5, 1.0)}, "too short to tell"),
         ({"precision": (0.05, 0.9), "coverage": (0.03, 0.9)}, "too short to tell"),
         ({"high_quality": (0.9, 0.99), "modes": (8.0, 8.0)}, "healthy"),
         ({"high_quality": (0.1, 0.99), "modes": (8.0, 8.0)}, "too short to tell"),

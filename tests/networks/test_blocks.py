@@ -59,7 +59,9 @@ def test_a_pack_is_a_concatenation(shape: tuple[int, ...]) -> None:
     x = torch.randn(6, *shape, generator=rng())
     assert torch.equal(pack(x, 3), torch.stack([torch.cat([*x[:3]]), torch.cat([*x[3:]])]))
     assert torch.equal(pack(x, 1), x)
-    with pytest.raises(ValueError, match="packing 4: the rows of a batch in one process must be a multiple of it, got 6"):
+    with pytest.raises(
+        ValueError, match="packing 4: the rows of a batch in one process must be a multiple of it, got 6"
+    ):
         pack(x, 4)
 
 

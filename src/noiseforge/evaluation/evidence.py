@@ -22,6 +22,8 @@ RISING = 0.05
 """Gain of a share over the last quarter of a run above which it is still on its way, and no alarm."""
 SHORTEST = 5
 """Checks of health below which nothing is said of a run."""
+FAR = 2.0
+"""Distance of samples to the nearest training example, over that of unseen data, beyond which they are no data."""
 
 
 def images_seen(records: Sequence[Record]) -> int:
@@ -95,8 +97,12 @@ class Evidence(NamedTuple):
     def quality(self) -> tuple[float, float] | None:
         """Precision and coverage as shares of what real data score; an evaluation goes before health.
 
-        Of a mixture whose modes are known, these are the share of points of high quality and the modes found.
+        Of a mixture whose modes are known, these are the share of points of high quality and the modes found. Samples
+        far off the data have neither, whatever a judge says, who was never shown anything but data.
         """
+        distance = self.figure("nearest_ratio")
+        if distance and distance.value > FAR:
+            return 0.0, 0.0
         for names in (("precision", "coverage"), ("high_quality", "modes")):
             precision, coverage = map(self.figure, names)
             if precision and coverage:
