@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +39,7 @@ class Seat:
         batch = feed.next()
         with processes.autocast(precision):
             terms = self.player.loss(batch, moment)
-        torch.stack(list(terms.values())).sum().backward(inputs=self.parameters)
+        reduce(torch.add, terms.values()).backward(inputs=self.parameters)
         processes.average_gradients(self.parameters)
         if self.settings.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_norm)
