@@ -13,7 +13,7 @@ import json
 import statistics
 from pathlib import Path
 
-from benchmarks.measure import save
+from benchmarks.measure import machine, save
 from noiseforge.evaluation.figures import Evaluation
 from noiseforge.training.run import Run
 
@@ -48,7 +48,8 @@ def main() -> None:
     assert isinstance(metrics, dict)
     means = {name: statistics.fmean(run["figures"][name]["value"] for run in runs) for name in metrics}  # type: ignore[index]
     recipe = f"noiseforge train {chosen.name}"
-    save(chosen.name.replace("/", "-"), recipe, {"runs": runs, "means": means})
+    here = {name: fact for name, fact in machine().items() if name != "threads"}  # each run has its own
+    save(chosen.name.replace("/", "-"), recipe, {"machine": here, "runs": runs, "means": means})
     print(chosen.name, {name: round(value, 4) for name, value in means.items()})
 
 

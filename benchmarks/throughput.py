@@ -22,6 +22,7 @@ from noiseforge.models.gan import GAN
 from noiseforge.objectives.adversarial import LOSSES
 from noiseforge.recipes.load import read_recipe
 from noiseforge.recipes.schema import Recipe
+from noiseforge.training.loop import CHECK_EVERY
 from noiseforge.training.players import Training
 from noiseforge.training.processes import Processes, computes_in_bf16
 from noiseforge.training.record import Tally
@@ -52,13 +53,14 @@ class Pictures:
 
 
 def ours(recipe: Recipe, data: Data, rounds: int) -> Callable[[], None]:
-    """Our loop, with its checks of the terms."""
+    """Our loop, with its checks of the terms; those of the weights come some thirty times a run, with its saves."""
     training, tally = Training(recipe, data, Processes.join("cpu")), Tally()
 
     def run() -> None:
-        for _ in range(rounds):
+        for done in range(1, rounds + 1):
             tally.add(training.images, training.round())
-        tally.check()
+            if done % CHECK_EVERY == 0 or done == rounds:
+                tally.check()
 
     return run
 

@@ -105,7 +105,9 @@ def _rounds(
             continue
         stopping = processes.any(stop.is_set())
         tally.check()
-        training.check_weights()
+        looking, saving = due[grid_every] or finished, due[save_every] or finished or stopping
+        if looking or saving:
+            training.check_weights()
         clock.tick(training.images)
         if due[every] or finished:
             means = tally.means()
@@ -114,10 +116,10 @@ def _rounds(
             clock.terms = means
         if progress is not None and processes.writes:
             progress(clock.progress())
-        if record is not None and (due[grid_every] or finished):
+        if record is not None and looking:
             with training.averaged():
                 record.write("health", training.images, monitor.look(training.images))
-        if record is not None and (due[save_every] or finished or stopping):
+        if record is not None and saving:
             save(training, run)
         if stopping and not finished:
             processes.wait()
