@@ -190,12 +190,9 @@ def test_two_processes_equal_one_with_the_whole_batch(digits: Data, tmp_path: Pa
     shared = recipe(loss="nonsaturating", r1=1.0, r2=1.0, augment="", generator=plain, discriminator=plain)
     (tmp_path / "two.py").write_text(TWO_PROCESSES)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
-    subprocess.run(
-        [*launcher, tmp_path / "two.py", shared.model_dump_json(), tmp_path / "two.pt"],
-        check=True,
-        capture_output=True,
-        timeout=120,
-    )
+    command = [*launcher, tmp_path / "two.py", shared.model_dump_json(), tmp_path / "two.pt"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
     two = torch.load(tmp_path / "two.pt", weights_only=True)
     alone = Training(shared, digits, Processes.join("cpu"))
     start = {name: tensor.clone() for name, tensor in alone.model.state_dict().items()}

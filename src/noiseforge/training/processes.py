@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -40,6 +41,12 @@ def computes_in_bf16(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
+def _leave() -> None:
+    """Ends the group before the interpreter: a thread of gloo that frees a tensor later than that aborts the process."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
 @dataclass(frozen=True)
 class Processes:
     """This process among those that train together. With one process every method is free."""
@@ -54,8 +61,13 @@ class Processes:
         chosen = choose_device(device)
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             return cls(chosen)
+        # Its functions keep the group that is current when it is first imported (torch does so in the first step of an
+        # optimizer), and a kept group cannot end.
+        import torch.distributed.nn.functional  # noqa: F401
         from accelerate import PartialState
 
+        if not dist.is_initialized():
+            atexit.register(_leave)
         state = PartialState(cpu=chosen.type == "cpu")
         return cls(state.device, state.process_index, state.num_processes)
 
