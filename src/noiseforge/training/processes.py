@@ -42,7 +42,7 @@ def computes_in_bf16(device: torch.device) -> bool:
 
 
 def _leave() -> None:
-    """Ends the group before the interpreter: a thread of gloo that frees a tensor later than that aborts the process."""
+    """Ends the group before the interpreter: a thread of gloo that frees a tensor later aborts the process."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
