@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from noiseforge.data.folder import OnBadFile
-    from noiseforge.models.gan import GAN
+    from noiseforge.models.latent import LatentModel
 
 
 class Neighbours(NamedTuple):
@@ -135,7 +135,7 @@ def plan(
     return Plan(to_yaml(resolved), summary)
 
 
-def load(run: RunLike, *, device: str = "auto") -> GAN:
+def load(run: RunLike, *, device: str = "auto") -> LatentModel:
     """The trained model of a run, with averaged weights, ready to sample.
 
     Raises:

@@ -6,10 +6,11 @@ import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from noiseforge.corruption import parse
+import torch
+
 from noiseforge.data.spec import Spec
 from noiseforge.errors import UserError
-from noiseforge.networks.build import chosen_network
+from noiseforge.models import build_model
 from noiseforge.recipes.load import read_recipe
 from noiseforge.recipes.schema import Recipe
 
@@ -88,8 +89,7 @@ def _helps(remedy: Remedy, recipe: Recipe, spec: Spec) -> bool:
     try:
         changed = read_recipe(recipe, remedy.settings)
         held = read_recipe(recipe, remedy.settings[:1]) == recipe
-        chosen_network(changed.model, spec)
-        parse(changed.model.augment, modality=spec.modality)
+        build_model(changed.model, spec, torch.Generator().manual_seed(0))
     except UserError:
         return False
     return not held

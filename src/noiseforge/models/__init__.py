@@ -8,13 +8,18 @@ if TYPE_CHECKING:
     import torch
 
     from noiseforge.data.spec import Spec
-    from noiseforge.models.gan import GAN
-    from noiseforge.recipes.schema import GANSettings
+    from noiseforge.models.latent import LatentModel
+    from noiseforge.recipes.schema import AAESettings, GANSettings, VAEGANSettings, VAESettings
 
 
-def build_model(settings: GANSettings, spec: Spec, rng: torch.Generator) -> GAN:
+def build_model(
+    settings: GANSettings | VAESettings | AAESettings | VAEGANSettings, spec: Spec, rng: torch.Generator
+) -> LatentModel:
     """The model that a recipe's `model` section describes, for the data that `spec` describes."""
+    from noiseforge.models.adversarial_autoencoder import AAE
     from noiseforge.models.gan import GAN
+    from noiseforge.models.vae import VAE
+    from noiseforge.models.vaegan import VAEGAN
 
-    models = {"gan": GAN}
+    models: dict[str, type] = {"gan": GAN, "vae": VAE, "aae": AAE, "vaegan": VAEGAN}
     return models[settings.kind](settings, spec, rng)

@@ -6,31 +6,27 @@ import logging
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils import parametrize
 
 from noiseforge.corruption import parse
 from noiseforge.data.spec import Batch, Spec
-from noiseforge.errors import UserError, unknown
+from noiseforge.models.latent import LatentModel
 from noiseforge.models.player import Moment, Player
 from noiseforge.networks.blocks import pack
 from noiseforge.networks.build import build_discriminator, build_generator
 from noiseforge.objectives.adversarial import LOSSES, feature_matching
 from noiseforge.objectives.penalties import clip_weights, gradient_norms_squared, gradient_penalty
-from noiseforge.recipes.schema import GANSettings, value_at
+from noiseforge.recipes.schema import AdversarialSettings, value_at
 
 log = logging.getLogger(__name__)
 
-SAMPLE_CHUNK = 512
 
-
-class GAN(nn.Module):
+class GAN(LatentModel):
     """Two networks and their game. Labels come from the real batch, so that paired losses compare like with like."""
 
-    def __init__(self, settings: GANSettings, spec: Spec, rng: torch.Generator):
-        super().__init__()
-        if settings.conditional and not spec.classes:
-            raise UserError(f"model.conditional=true needs labels, and {spec.source} has none: set it to false")
+    def __init__(self, settings: AdversarialSettings, spec: Spec, rng: torch.Generator):
+        super().__init__(settings.latent, conditional=settings.conditional, spec=spec)
         if settings.penalty_every > 1:
             log.warning(
                 "model.penalty_every=%d is cheaper, and is known to fail where modes are many (Huang et al. 2024): "
@@ -38,8 +34,6 @@ class GAN(nn.Module):
                 settings.penalty_every,
             )
         self.settings = settings
-        self.spec = spec
-        self.classes = len(spec.classes) if settings.conditional else 0
         self.generator = build_generator(settings, spec, rng)
         self.discriminator = build_discriminator(settings, spec, rng)
         self._augment = parse(settings.augment, modality=spec.modality)
@@ -58,7 +52,7 @@ class GAN(nn.Module):
         ]
 
     def _discriminator_loss(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
-        y = self._labels(batch)
+        y = self.condition(batch.y)
         with torch.no_grad():
             fake = self.generator(self._draw(len(batch.x), moment), y)
         weights = self._penalty_weights(moment)
@@ -106,7 +100,7 @@ class GAN(nn.Module):
         return {name: weight * s.penalty_every for name, weight in weights.items() if weight > 0}
 
     def _generator_loss(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
-        y = self._labels(batch)
+        y = self.condition(batch.y)
         fake = self.generator(self._draw(len(batch.x), moment), y)
         terms: dict[str, Tensor] = {}
         with parametrize.cached():
@@ -146,80 +140,20 @@ class GAN(nn.Module):
 
     def _draw(self, n: int, moment: Moment) -> Tensor:
         draw = moment.noise.normal if self.settings.latent_distribution == "normal" else moment.noise.uniform
-        return draw(n, self.settings.latent)
-
-    def _labels(self, batch: Batch) -> Tensor | None:
-        return batch.y if self.classes else None
+        return draw(n, self.width)
 
     # -- what a trained model does ----------------------------------------------------------------------------
 
+    def render(self, z: Tensor, y: Tensor | None) -> Tensor:
+        return self.generator(z, y)
+
     def latent(self, n: int, generator: torch.Generator) -> Tensor:
-        """(n, latent) draws of the prior, on the CPU: the same on every device."""
         if self.settings.latent_distribution == "normal":
-            return torch.randn(n, self.settings.latent, generator=generator)
-        return torch.rand(n, self.settings.latent, generator=generator) * 2 - 1
-
-    @torch.inference_mode()
-    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """(N, latent) and, for a conditional model, (N,) labels -> (N, *shape) on the CPU, in model units."""
-        was_training = self.training
-        self.eval()
-        device = next(self.generator.parameters()).device
-        parts = []
-        for start in range(0, len(z), SAMPLE_CHUNK):
-            rows = slice(start, start + SAMPLE_CHUNK)
-            parts.append(self.generator(z[rows].to(device), None if y is None else y[rows].to(device)).float().cpu())
-        self.train(was_training)
-        samples = torch.cat(parts) if parts else torch.empty(0, *self.spec.shape)
-        return samples if self.spec.value_range is None else samples.clamp(*self.spec.value_range)
-
-    def sample(
-        self, n: int, *, label: int | str | Tensor | None = None, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """(n, *shape) samples in model units, on the CPU.
-
-        Args:
-            n: how many.
-            label: of a conditional model, one class (index or name) or (n,) indices; None takes the classes in turn.
-            generator: a CPU generator; None starts one at seed 0.
-        """
-        if n < 1:
-            raise UserError(f"n must be >= 1, got {n}")
-        generator = generator or torch.Generator().manual_seed(0)
-        return self.decode(self.latent(n, generator), self.labels(n, label))
-
-    def labels(self, n: int, label: int | str | Tensor | None = None) -> Tensor | None:
-        """The (n,) labels that `sample` uses, or None for a model without conditions."""
-        if not self.classes:
-            if label is not None:
-                raise UserError("label was given, but this model is not conditional: train with model.conditional=true")
-            return None
-        if label is None:
-            return torch.arange(n) % self.classes
-        if isinstance(label, Tensor):
-            return label
-        return torch.full((n,), self._class_index(label))
-
-    def _class_index(self, label: int | str) -> int:
-        names = self.spec.classes
-        if isinstance(label, str) and label in names:
-            return names.index(label)
-        try:
-            index = int(label)
-        except ValueError:
-            raise unknown("label", str(label), names) from None
-        if not 0 <= index < len(names):
-            raise UserError(f"label must be one of 0..{len(names) - 1} or a class name, got {label}")
-        return index
+            return super().latent(n, generator)
+        return torch.rand(n, self.width, generator=generator) * 2 - 1
 
     @torch.inference_mode()
     def critique(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Logits of the discriminator for (N, *shape): one for each pack, so (N // packing,), on the CPU."""
-        was_training = self.training
-        self.eval()
-        packing = self.settings.packing
-        x = x[: len(x) // packing * packing].to(next(self.discriminator.parameters()).device)
-        y = y.to(x.device) if y is not None and self.classes else None
-        logits = self.discriminator(pack(x, packing), y).float().cpu()
-        self.train(was_training)
-        return logits
+        packs = pack(x[: len(x) // self.settings.packing * self.settings.packing], self.settings.packing)
+        return self.in_chunks(self.discriminator, packs, self.condition(y))

@@ -161,6 +161,30 @@ class ProjectionHead(nn.Module):
             return logits if y is None else logits + chosen(self.labels(features), y)
 
 
+class CodeHead(nn.Module):
+    """Features and a label (N,) if there are classes to the numbers of a code: (N, F), (N,) -> (N, outputs)."""
+
+    def __init__(self, features: int, classes: int, outputs: int) -> None:
+        super().__init__()
+        self.classes = classes
+        self.linear = nn.Linear(features + classes, outputs)
+
+    def forward(self, features: Tensor, y: Tensor | None) -> Tensor:
+        check_labels(y, self.classes)
+        if y is not None:
+            features = torch.cat([features, one_hot(y, self.classes).to(features.dtype)], 1)
+        return self.linear(features)
+
+
+Head = Callable[[int], nn.Module]
+"""Makes what a network ends in from the number of its features; it is called with features and labels."""
+
+
+def logit_head(classes: int, norm: str) -> Head:
+    """What makes a discriminator's head."""
+    return lambda features: ProjectionHead(features, classes, norm=norm)
+
+
 def chosen(values: Tensor, y: Tensor) -> Tensor:
     """The column of each row that its label names: (N, K), (N,) -> (N,)."""
     return (values * one_hot(y, values.shape[1])).sum(1)

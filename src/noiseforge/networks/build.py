@@ -1,23 +1,33 @@
-"""From settings and a Spec to the two players of an adversarial model, with weights drawn from a seed."""
+"""From settings and a Spec to the networks of a model, with weights drawn from a seed."""
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 
 from noiseforge.data.spec import Spec
 from noiseforge.errors import UserError
+from noiseforge.networks.blocks import CodeHead, Head
 from noiseforge.networks.image import DCGANDiscriminator, DCGANGenerator
 from noiseforge.networks.mlp import MLPDiscriminator, MLPGenerator
 from noiseforge.networks.residual import ResidualDiscriminator, ResidualGenerator
-from noiseforge.recipes.schema import GANSettings, NetworkSettings
+from noiseforge.recipes.schema import AdversarialSettings, CodingSettings, NetworkSettings
 
 Generator = MLPGenerator | DCGANGenerator | ResidualGenerator
 Discriminator = MLPDiscriminator | DCGANDiscriminator | ResidualDiscriminator
 Built = TypeVar("Built", Generator, Discriminator)
 
 
-def build_generator(settings: GANSettings, spec: Spec, rng: torch.Generator) -> Generator:
+class EncoderSettings(Protocol):
+    """What an encoder is built from: of a variational model, or of a GAN that has one."""
+
+    network: str
+    latent: int
+    conditional: bool
+    encoder: NetworkSettings
+
+
+def build_generator(settings: AdversarialSettings, spec: Spec, rng: torch.Generator) -> Generator:
     """A network from (z (N, latent), y (N,) or None) to examples (N, *shape).
 
     Args:
@@ -28,10 +38,12 @@ def build_generator(settings: GANSettings, spec: Spec, rng: torch.Generator) -> 
     Raises:
         UserError: the network cannot make this data, or a setting is given that it does not use.
     """
-    return _initialised(chosen_network(settings, spec).generator, settings, spec, rng)
+    bounded = settings.network == "dcgan" or spec.value_range == (-1.0, 1.0)
+    ends = Ends(_shape(settings.network, spec), _classes(settings.conditional, spec), settings.latent, bounded=bounded)
+    return _generator("generator", settings.network, settings.generator, ends, rng)
 
 
-def build_discriminator(settings: GANSettings, spec: Spec, rng: torch.Generator) -> Discriminator:
+def build_discriminator(settings: AdversarialSettings, spec: Spec, rng: torch.Generator) -> Discriminator:
     """A network from (x (N, packing·shape[0], ...), y (N,) or None) to logits (N,); `features(x)` is (N, F).
 
     Args:
@@ -42,95 +54,129 @@ def build_discriminator(settings: GANSettings, spec: Spec, rng: torch.Generator)
     Raises:
         UserError: the network cannot judge this data, or a setting is given that it does not use.
     """
-    return _initialised(chosen_network(settings, spec).discriminator, settings, spec, rng)
+    ends = Ends(_shape(settings.network, spec), _classes(settings.conditional, spec), packing=settings.packing)
+    return _discriminator("discriminator", settings.network, settings.discriminator, ends, rng)
 
 
-def _mlp_generator(settings: GANSettings, spec: Spec) -> Generator:
-    chosen = settings.generator
+def build_decoder(settings: CodingSettings, spec: Spec, outputs: int, rng: torch.Generator) -> Generator:
+    """As `build_generator`, to `outputs` unbounded numbers for each value: (N, outputs·shape[0], ...)."""
+    channels, *sides = _shape(settings.network, spec)
+    shape = (outputs * channels, *sides)
+    ends = Ends(shape, _classes(settings.conditional, spec), settings.latent, bounded=False)
+    return _generator("decoder", settings.network, settings.decoder, ends, rng)
+
+
+def build_encoder(settings: EncoderSettings, spec: Spec, rng: torch.Generator) -> Discriminator:
+    """As `build_discriminator`, to means and log-variances side by side: (N, 2·latent)."""
+    classes = _classes(settings.conditional, spec)
+
+    def head(features: int) -> CodeHead:
+        return CodeHead(features, classes, 2 * settings.latent)
+
+    ends = Ends(_shape(settings.network, spec), head=head)
+    return _discriminator("encoder", settings.network, settings.encoder, ends, rng)
+
+
+def build_code_discriminator(chosen: NetworkSettings, latent: int, classes: int, rng: torch.Generator) -> Discriminator:
+    """A network from codes (N, latent), and labels (N,) if there are classes, to logits (N,): an mlp."""
+    return _discriminator("discriminator", "mlp", chosen, Ends((latent,), classes), rng)
+
+
+class Ends(NamedTuple):
+    """What a network stands between."""
+
+    shape: tuple[int, ...]
+    classes: int = 0
+    latent: int = 0
+    bounded: bool = True
+    packing: int = 1
+    head: Head | None = None
+
+
+def _mlp_generator(chosen: NetworkSettings, ends: Ends) -> Generator:
     return MLPGenerator(
-        spec.shape,
-        settings.latent,
+        ends.shape,
+        ends.latent,
         hidden=chosen.hidden or (128, 256),
-        classes=_classes(settings, spec),
+        classes=ends.classes,
         norm=chosen.norm,
         activation=chosen.activation,
-        bounded=spec.value_range == (-1.0, 1.0),
+        bounded=ends.bounded,
     )
 
 
-def _mlp_discriminator(settings: GANSettings, spec: Spec) -> Discriminator:
-    chosen = settings.discriminator
+def _mlp_discriminator(chosen: NetworkSettings, ends: Ends) -> Discriminator:
     return MLPDiscriminator(
-        spec.shape,
+        ends.shape,
         hidden=chosen.hidden or (256, 128),
-        classes=_classes(settings, spec),
+        classes=ends.classes,
         norm=chosen.norm,
         activation=chosen.activation,
         fourier=chosen.fourier,
         minibatch_std=chosen.minibatch_std,
-        packing=settings.packing,
+        packing=ends.packing,
+        head=ends.head,
     )
 
 
-def _dcgan_generator(settings: GANSettings, spec: Spec) -> Generator:
-    chosen = settings.generator
+def _dcgan_generator(chosen: NetworkSettings, ends: Ends) -> Generator:
     return DCGANGenerator(
-        _image_shape(spec),
-        settings.latent,
+        ends.shape,  # type: ignore[arg-type]
+        ends.latent,
         width=chosen.width or 32,
         max_width=chosen.max_width,
-        classes=_classes(settings, spec),
+        classes=ends.classes,
         norm=chosen.norm,
         activation=chosen.activation,
+        bounded=ends.bounded,
     )
 
 
-def _dcgan_discriminator(settings: GANSettings, spec: Spec) -> Discriminator:
-    chosen = settings.discriminator
+def _dcgan_discriminator(chosen: NetworkSettings, ends: Ends) -> Discriminator:
     return DCGANDiscriminator(
-        _image_shape(spec),
+        ends.shape,  # type: ignore[arg-type]
         width=chosen.width or 32,
         max_width=chosen.max_width,
-        classes=_classes(settings, spec),
+        classes=ends.classes,
         norm=chosen.norm,
         activation=chosen.activation,
         minibatch_std=chosen.minibatch_std,
-        packing=settings.packing,
+        packing=ends.packing,
+        head=ends.head,
     )
 
 
-def _residual_generator(settings: GANSettings, spec: Spec) -> Generator:
-    chosen = settings.generator
+def _residual_generator(chosen: NetworkSettings, ends: Ends) -> Generator:
     return ResidualGenerator(
-        _image_shape(spec),
-        settings.latent,
+        ends.shape,  # type: ignore[arg-type]
+        ends.latent,
         width=chosen.width or 32,
         max_width=chosen.max_width,
         blocks=chosen.blocks,
         group_width=chosen.group_width,
-        classes=_classes(settings, spec),
+        classes=ends.classes,
     )
 
 
-def _residual_discriminator(settings: GANSettings, spec: Spec) -> Discriminator:
-    chosen = settings.discriminator
+def _residual_discriminator(chosen: NetworkSettings, ends: Ends) -> Discriminator:
     return ResidualDiscriminator(
-        _image_shape(spec),
+        ends.shape,  # type: ignore[arg-type]
         width=chosen.width or 32,
         max_width=chosen.max_width,
         blocks=chosen.blocks,
         group_width=chosen.group_width,
-        classes=_classes(settings, spec),
+        classes=ends.classes,
         norm=chosen.norm,
-        packing=settings.packing,
+        packing=ends.packing,
+        head=ends.head,
     )
 
 
 class Network(NamedTuple):
     """A kind of network: its two builders, and the NetworkSettings that each uses."""
 
-    generator: Callable[[GANSettings, Spec], Generator]
-    discriminator: Callable[[GANSettings, Spec], Discriminator]
+    generator: Callable[[NetworkSettings, Ends], Generator]
+    discriminator: Callable[[NetworkSettings, Ends], Discriminator]
     generator_uses: frozenset[str]
     discriminator_uses: frozenset[str]
 
@@ -159,26 +205,24 @@ NETWORKS: dict[str, Network] = {
 }
 
 
-def chosen_network(settings: GANSettings, spec: Spec) -> Network:
-    """The kind of network that the settings choose, not built yet.
+def _generator(name: str, network: str, chosen: NetworkSettings, ends: Ends, rng: torch.Generator) -> Generator:
+    kind = NETWORKS[network]
+    _refuse_unused(name, chosen, network, kind.generator_uses)
+    return _initialised(kind.generator, chosen, ends, rng)
 
-    Raises:
-        UserError: it cannot make or judge this data, or a setting is given that it does not use.
-    """
-    if settings.network != "mlp" and spec.modality != "image":
-        raise UserError(f"network={settings.network} makes images, {spec.source} holds {spec.modality} data: take mlp")
-    network = NETWORKS[settings.network]
-    _refuse_unused("generator", settings.generator, settings.network, network.generator_uses)
-    _refuse_unused("discriminator", settings.discriminator, settings.network, network.discriminator_uses)
-    return network
+
+def _discriminator(name: str, network: str, chosen: NetworkSettings, ends: Ends, rng: torch.Generator) -> Discriminator:
+    kind = NETWORKS[network]
+    _refuse_unused(name, chosen, network, kind.discriminator_uses)
+    return _initialised(kind.discriminator, chosen, ends, rng)
 
 
 def _initialised(
-    build: Callable[[GANSettings, Spec], Built], settings: GANSettings, spec: Spec, rng: torch.Generator
+    build: Callable[[NetworkSettings, Ends], Built], chosen: NetworkSettings, ends: Ends, rng: torch.Generator
 ) -> Built:
     # Layers draw from the global state as they are made. It is put back, and every weight is drawn anew.
     with torch.random.fork_rng(devices=[]):
-        network = build(settings, spec)
+        network = build(chosen, ends)
     network.initialise(rng)
     return network
 
@@ -192,14 +236,19 @@ def _refuse_unused(player: str, chosen: NetworkSettings, network: str, used: fro
             )
 
 
-def _classes(settings: GANSettings, spec: Spec) -> int:
-    if settings.conditional and not spec.classes:
+def _classes(conditional: bool, spec: Spec) -> int:
+    if conditional and not spec.classes:
         raise UserError(f"conditional=true needs labels, and {spec.source} has none: set conditional=false")
-    return len(spec.classes) if settings.conditional else 0
+    return len(spec.classes) if conditional else 0
 
 
-def _image_shape(spec: Spec) -> tuple[int, int, int]:
-    channels, height, width = spec.shape
+def _shape(network: str, spec: Spec) -> tuple[int, ...]:
+    """The shape of an example, if this kind of network can make and judge it."""
+    if network == "mlp":
+        return spec.shape
+    if spec.modality != "image":
+        raise UserError(f"network={network} makes images, {spec.source} holds {spec.modality} data: take mlp")
+    _, height, width = spec.shape
     if height != width:
         raise UserError(f"convolutional networks need square images, got {height} x {width}: set data.size")
-    return channels, height, width
+    return spec.shape

@@ -11,11 +11,12 @@ from torch.nn.functional import conv_transpose2d
 from noiseforge.networks.blocks import (
     ACTIVATIONS,
     GAINS,
+    Head,
     LabelledLatent,
     MinibatchStd,
-    ProjectionHead,
     activated,
     initialise,
+    logit_head,
     pieces,
     scaled,
 )
@@ -46,7 +47,7 @@ def widths(width: int, max_width: int, count: int) -> list[int]:
 
 
 class DCGANGenerator(nn.Module):
-    """A latent (N, latent), and a label (N,) if there are classes, to images (N, C, H, W) in [-1, 1].
+    """A latent (N, latent), and a label (N,) if there are classes, to images (N, C, H, W) in [-1, 1] or unbounded.
 
     A linear layer makes the coarsest map, and transposed convolutions double it.
 
@@ -58,6 +59,7 @@ class DCGANGenerator(nn.Module):
         classes: labels, 0 for none.
         norm: none or batch.
         activation: relu, leaky or tanh.
+        bounded: ends in tanh.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class DCGANGenerator(nn.Module):
         classes: int = 0,
         norm: str = "none",
         activation: str = "leaky",
+        bounded: bool = True,
     ) -> None:
         super().__init__()
         sides = resolutions(shape[1])
@@ -89,6 +92,7 @@ class DCGANGenerator(nn.Module):
             layers += activated(up, norm=norm, activation=activation)
         self.hidden = nn.Sequential(*layers)
         self.output = Doubling(channels[0], shape[0], fine=sides[0])
+        self.bound = nn.Tanh() if bounded else nn.Identity()
 
     def initialise(self, rng: torch.Generator) -> None:
         """Draws all weights: N(0, 0.02²) with batch norm, as the paper; else a signal keeps its scale."""
@@ -97,7 +101,7 @@ class DCGANGenerator(nn.Module):
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         x = self.output(self.hidden(self.labelled(z, y)))
-        return x.to(z.dtype).tanh()
+        return self.bound(x.to(z.dtype))
 
 
 class DCGANDiscriminator(nn.Module):
@@ -114,6 +118,7 @@ class DCGANDiscriminator(nn.Module):
         activation: relu, leaky, tanh or maxout of 5 pieces.
         minibatch_std: what the last convolution sees has `blocks.minibatch_std` appended.
         packing: images that are judged together.
+        head: makes the module that the features end in, from their number; by default a logit's.
     """
 
     def __init__(
@@ -127,6 +132,7 @@ class DCGANDiscriminator(nn.Module):
         activation: str = "leaky",
         minibatch_std: bool = False,
         packing: int = 1,
+        head: Head | None = None,
     ) -> None:
         super().__init__()
         sides = resolutions(shape[1])
@@ -140,7 +146,7 @@ class DCGANDiscriminator(nn.Module):
             unnormalised = norm == "batch" and level == 0
             layers += activated(down, norm="none" if unnormalised else norm, activation=activation)
         self.hidden = nn.Sequential(*layers, nn.Flatten())
-        self.head = ProjectionHead(channels[-1] * sides[-1] ** 2, classes, norm=norm)
+        self.head = (head or logit_head(classes, norm))(channels[-1] * sides[-1] ** 2)
 
     def initialise(self, rng: torch.Generator) -> None:
         """Draws all weights: N(0, 0.02²) with batch norm, as the paper; else a signal keeps its scale."""

@@ -8,11 +8,12 @@ from torch import Tensor, nn
 
 from noiseforge.networks.blocks import (
     GAINS,
+    Head,
     LabelledLatent,
     MinibatchStd,
-    ProjectionHead,
     activated,
     initialise,
+    logit_head,
     normal,
     pieces,
     scaled,
@@ -99,6 +100,7 @@ class MLPDiscriminator(nn.Module):
         fourier: standard deviation of the frequencies of `FourierFeatures`, in cycles per unit; 0 for none.
         minibatch_std: what the last hidden layer sees has `blocks.minibatch_std` appended.
         packing: examples that are judged together.
+        head: makes the module that the features end in, from their number; by default a logit's.
     """
 
     def __init__(
@@ -112,6 +114,7 @@ class MLPDiscriminator(nn.Module):
         fourier: float = 0.0,
         minibatch_std: bool = False,
         packing: int = 1,
+        head: Head | None = None,
     ) -> None:
         super().__init__()
         self.gain = GAINS[activation]
@@ -128,7 +131,7 @@ class MLPDiscriminator(nn.Module):
             unnormalised = norm == "batch" and depth == 1
             layers += activated(linear, norm="none" if unnormalised else norm, activation=activation)
         self.hidden = nn.Sequential(*layers)
-        self.head = ProjectionHead(widths[-1], classes, norm=norm)
+        self.head = (head or logit_head(classes, norm))(widths[-1])
 
     def initialise(self, rng: torch.Generator) -> None:
         """Draws all weights, which keep the scale of a signal from layer to layer."""

@@ -13,9 +13,10 @@ from noiseforge.errors import UserError
 from noiseforge.networks.blocks import (
     GAINS,
     SLOPE,
+    Head,
     LabelledLatent,
-    ProjectionHead,
     initialise,
+    logit_head,
     normal,
     scaled,
 )
@@ -151,6 +152,7 @@ class ResidualDiscriminator(nn.Module):
         classes: labels, 0 for none.
         norm: none, or spectral, under which no block starts as the identity.
         packing: images that are judged together.
+        head: makes the module that the features end in, from their number; by default a logit's.
 
     Raises:
         UserError: the channels cannot be cut into groups of `group_width`.
@@ -167,6 +169,7 @@ class ResidualDiscriminator(nn.Module):
         classes: int = 0,
         norm: str = "none",
         packing: int = 1,
+        head: Head | None = None,
     ) -> None:
         super().__init__()
         sides = resolutions(shape[1])
@@ -179,7 +182,7 @@ class ResidualDiscriminator(nn.Module):
         last = channels[-1]
         layers += [nn.Conv2d(last, last, sides[-1], groups=last, bias=False), nn.Flatten()]
         self.hidden = nn.Sequential(*layers)
-        self.head = ProjectionHead(last, classes, norm=norm)
+        self.head = (head or logit_head(classes, norm))(last)
         self.spectral = norm == "spectral"
         if self.spectral:
             for layer in [m for m in self.hidden.modules() if isinstance(m, nn.Conv2d)]:

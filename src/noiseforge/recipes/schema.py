@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -27,17 +28,35 @@ class Ramp(Settings):
         return self.end + (self.start - self.end) * 0.5 * (1 + math.cos(math.pi * phase))
 
 
-Schedule = Annotated[float, Field(ge=0, allow_inf_nan=False)] | Ramp
+class Steps(Settings):
+    """A value in steps: `values[i]` until `until[i]` images have been seen, and the last value from then on."""
+
+    values: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] = Field(min_length=2)
+    until: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...]
+
+    @model_validator(mode="after")
+    def refuse_disorder(self) -> Steps:
+        """One moment between every two values, in order."""
+        if len(self.until) != len(self.values) - 1 or list(self.until) != sorted(self.until):
+            raise ValueError("until needs rising numbers of images, one less than there are values")
+        return self
+
+    def at(self, images: float) -> float:
+        """The value once `images` real images have been seen."""
+        return self.values[bisect_right(self.until, images)]
+
+
+Schedule = Annotated[float, Field(ge=0, allow_inf_nan=False)] | Ramp | Steps
 """A constant, or a value that changes with the number of images seen."""
 
 
 def value_at(schedule: Schedule, images: float) -> float:
-    """The value of a constant or a ramp after `images` images.
+    """The value of a constant, a ramp or steps after `images` images.
 
     >>> value_at(Ramp(start=1.0, end=0.1, images=100), 50)
     0.55
     """
-    return schedule.at(images) if isinstance(schedule, Ramp) else schedule
+    return schedule if isinstance(schedule, float | int) else schedule.at(images)
 
 
 class DataSettings(Settings):
@@ -59,6 +78,7 @@ class OptimiserSettings(Settings):
     lr: Schedule = 2e-4
     beta1: float = Field(0.5, ge=0, lt=1)
     beta2: Schedule = 0.999
+    eps: float = Field(1e-8, gt=0, allow_inf_nan=False)
     clip_norm: float | None = Field(None, gt=0)
     """Gradient norm above which the gradient is scaled down; None does not clip."""
     turns: int = Field(1, ge=1)
@@ -91,10 +111,9 @@ class PlayerSettings(NetworkSettings, OptimiserSettings):
     """A network and how it learns: `model.discriminator.width`, `model.discriminator.lr`, ..."""
 
 
-class GANSettings(Settings):
-    """The adversarial family: two networks, a loss, its penalties, and what guards against collapse."""
+class AdversarialSettings(Settings):
+    """Two networks, a loss, its penalties, and what guards against collapse."""
 
-    kind: Literal["gan"] = "gan"
     network: Literal["mlp", "dcgan", "residual"]
     latent: int = Field(100, ge=1)
     latent_distribution: Literal["normal", "uniform"] = "normal"
@@ -114,7 +133,7 @@ class GANSettings(Settings):
     """Corruption text for real and generated samples before the discriminator: `translate:0.125 | cutout:0.5`."""
 
     @model_validator(mode="after")
-    def refuse_senseless(self) -> GANSettings:
+    def refuse_senseless(self) -> AdversarialSettings:
         """Combinations that cannot work, each with the reason."""
         penalised = self.r1 != 0 or self.r2 != 0 or self.gradient_penalty > 0
         if self.discriminator.norm == "batch" and penalised:
@@ -158,8 +177,121 @@ class GANSettings(Settings):
         return self
 
 
-ModelSettings = Annotated[GANSettings, Field(discriminator="kind")]
-"""One class of settings for each kind of model; the others join here as a union."""
+class GANSettings(AdversarialSettings):
+    """A generator and a discriminator, and no more."""
+
+    kind: Literal["gan"] = "gan"
+
+
+class LikelihoodSettings(Settings):
+    """p(x|z): what a decoder's numbers mean, and what the reconstruction term measures."""
+
+    kind: Literal["bernoulli", "gaussian", "logistic"]
+    """bernoulli: pixels on or off; gaussian: a density; logistic: discretised, for grey levels and colour."""
+    binarise: Literal["dynamic", "threshold", "none"] = "none"
+    """bernoulli: dynamic draws every pixel anew at every look, on with its grey level as the probability; threshold
+    is on above the middle; none takes data that is binary already."""
+    scale: Literal["fixed", "shared", "learned"] = "shared"
+    """gaussian, logistic: one scale that stays at sigma, one that is learned, or one for each value by the decoder."""
+    sigma: float = Field(0.5, gt=0, allow_inf_nan=False)
+    """The scale, or where it starts, in model units: data spans [-1, 1]."""
+    levels: int = Field(256, ge=2)
+    """logistic: values between -1 and 1, both included, that the data can take."""
+
+    @model_validator(mode="after")
+    def refuse_senseless(self) -> LikelihoodSettings:
+        """Settings that the kind does not use."""
+        others = {
+            "bernoulli": ("scale", "sigma", "levels"),
+            "gaussian": ("binarise", "levels"),
+            "logistic": ("binarise",),
+        }
+        for name in others[self.kind]:
+            if getattr(self, name) != LikelihoodSettings.model_fields[name].default:
+                raise ValueError(f"likelihood.{name} means nothing to likelihood.kind={self.kind}: leave it out")
+        return self
+
+
+class CodingSettings(Settings):
+    """What the models with an encoder and a decoder share."""
+
+    network: Literal["mlp", "dcgan", "residual"]
+    latent: int = Field(50, ge=1)
+    conditional: bool = False
+    encoder: NetworkSettings = NetworkSettings()
+    decoder: NetworkSettings = NetworkSettings()
+    likelihood: LikelihoodSettings
+
+    @model_validator(mode="after")
+    def refuse_critics_settings(self) -> CodingSettings:
+        """What belongs to a discriminator alone, or makes the code of one example depend on the others."""
+        for name, chosen in (("encoder", self.encoder), ("decoder", self.decoder)):
+            if chosen.norm == "spectral" or chosen.minibatch_std or chosen.activation == "maxout" or chosen.fourier:
+                raise ValueError(f"{name}: norm=spectral, minibatch_std, maxout and fourier belong to a discriminator")
+            if self.network == "residual" and chosen.norm != "none":
+                raise ValueError(f"{name}: network=residual is free of normalisation: norm is none")
+        return self
+
+
+class VAESettings(CodingSettings):
+    """The variational family: an encoder, a decoder, a likelihood, and a bound on the evidence."""
+
+    kind: Literal["vae"] = "vae"
+    optimiser: OptimiserSettings = OptimiserSettings(lr=1e-3, beta1=0.9)
+    importance_samples: int = Field(1, ge=1)
+    """k of the importance-weighted bound (Burda et al. 2016); 1 is the evidence lower bound."""
+    gradient: Literal["standard", "sticking", "doubly"] = "standard"
+    """With what gradient: sticking the landing (Roeder et al. 2017), doubly reparameterised (Tucker et al. 2018)."""
+    beta: Schedule = 1.0
+    """Weight of the KL term; a ramp from 0 warms it up."""
+    free_bits: float = Field(0.0, ge=0, allow_inf_nan=False)
+    """Nats of KL that each dimension of the latent has for free (Kingma et al. 2016)."""
+
+    @model_validator(mode="after")
+    def refuse_senseless(self) -> VAESettings:
+        """Combinations that cannot work, each with the reason."""
+        weighted = self.importance_samples > 1 or self.gradient != "standard"
+        if weighted and (self.beta != 1.0 or self.free_bits):
+            raise ValueError(
+                "beta and free_bits weigh a KL term, which importance_samples > 1 and gradient do not have"
+            )
+        if self.gradient == "doubly" and self.importance_samples == 1:
+            raise ValueError("gradient=doubly with importance_samples=1 is gradient=sticking: say that")
+        return self
+
+
+class AAESettings(CodingSettings):
+    """The adversarial autoencoder (Makhzani et al. 2015): a discriminator makes the codes look like the prior."""
+
+    kind: Literal["aae"] = "aae"
+    optimiser: OptimiserSettings = OptimiserSettings(lr=1e-3, beta1=0.5)
+    """Of the encoder and decoder, which reconstruct."""
+    regulariser: OptimiserSettings = OptimiserSettings()
+    """Of the encoder, which deceives the discriminator."""
+    discriminator: PlayerSettings = PlayerSettings(hidden=(256, 256))
+    """Of codes: an mlp."""
+
+
+class VAEGANSettings(AdversarialSettings):
+    """A GAN whose generator decodes, and an encoder; the discriminator's features judge it (Larsen et al. 2016)."""
+
+    kind: Literal["vaegan"] = "vaegan"
+    encoder: PlayerSettings = PlayerSettings(lr=1e-3)
+    beta: Schedule = 1.0
+    """Weight of the KL term of the encoder."""
+    reconstruction: float = Field(1.0, gt=0, allow_inf_nan=False)
+    """Weight of the distance of a reconstruction in the discriminator's features, in the decoder's loss."""
+
+    @model_validator(mode="after")
+    def refuse_other_priors(self) -> VAEGANSettings:
+        """The KL term has its closed form for a normal prior."""
+        if self.latent_distribution != "normal":
+            raise ValueError("kind=vaegan: the prior is normal, leave latent_distribution out")
+        return self
+
+
+ModelSettings = Annotated[GANSettings | VAESettings | AAESettings | VAEGANSettings, Field(discriminator="kind")]
+"""One class of settings for each kind of model."""
 
 
 class TrainSettings(Settings):
@@ -198,6 +330,7 @@ class Recipe(Settings):
     @model_validator(mode="after")
     def refuse_packs_that_do_not_fill(self) -> Recipe:
         """A batch must be whole packs."""
-        if self.train.batch % self.model.packing:
-            raise ValueError(f"train.batch={self.train.batch} must be a multiple of model.packing={self.model.packing}")
+        packing = getattr(self.model, "packing", 1)
+        if self.train.batch % packing:
+            raise ValueError(f"train.batch={self.train.batch} must be a multiple of model.packing={packing}")
         return self

@@ -142,7 +142,7 @@ def _divergence_told(training: Training, run: Run, record: Record | None) -> Ite
             record.write("diverged", training.images, {"reason": str(error)})
         kept = "the last good checkpoint is kept" if run.resumable else "there was no checkpoint yet"
         raise Diverged(
-            f"{error}; {kept} in {run.path}. Try a lower learning rate, model.discriminator.clip_norm=1, "
+            f"{error}; {kept} in {run.path}. Try a lower learning rate, clip_norm=1 of that player, "
             "train.precision=fp32, or see `noiseforge diagnose`"
         ) from None
 

@@ -14,7 +14,7 @@ from noiseforge.evaluation.health import measure
 from noiseforge.files import replacing
 
 if TYPE_CHECKING:
-    from noiseforge.models.gan import GAN
+    from noiseforge.models.latent import LatentModel
 
 EXAMPLES = 256
 """Samples, training examples and held-out examples of one look."""
@@ -25,7 +25,7 @@ SHOWN = 64
 class Monitor:
     """The same noise and the same real examples at every look, so that looks can be compared."""
 
-    def __init__(self, model: GAN, data: Data, folder: Path, seed: int):
+    def __init__(self, model: LatentModel, data: Data, folder: Path, seed: int):
         self.model, self.folder, self.seed, self.spec = model, folder, seed, data.spec
         draws = torch.Generator().manual_seed(seed)
         self.real = _some(data.train, draws)

@@ -28,7 +28,7 @@ class Seat:
         self.parameters = [p for p in player.module.parameters() if p.requires_grad]
         betas = (self.settings.beta1, value_at(self.settings.beta2, 0))
         lr = value_at(self.settings.lr, 0)
-        self.optimiser = torch.optim.Adam(self.parameters, lr=lr, betas=betas, fused=True)
+        self.optimiser = torch.optim.Adam(self.parameters, lr=lr, betas=betas, eps=self.settings.eps, fused=True)
         self.turns = 0
 
     def play(self, feed: Feed, moment: Moment, processes: Processes, precision: str) -> dict[str, Tensor]:

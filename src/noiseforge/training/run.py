@@ -27,7 +27,7 @@ from noiseforge.recipes.schema import Recipe
 from noiseforge.training.record import read_records
 
 if TYPE_CHECKING:
-    from noiseforge.models.gan import GAN
+    from noiseforge.models.latent import LatentModel
 
 FORMAT = 1
 """Of state.pt: raised when an older state can no longer be resumed."""
@@ -86,7 +86,7 @@ class Run:
         """The lines of metrics.jsonl."""
         return read_records(self.path / "metrics.jsonl")
 
-    def load_model(self, device: str = "cpu") -> GAN:
+    def load_model(self, device: str = "cpu") -> LatentModel:
         """The trained model with the averaged weights, ready to sample.
 
         Raises:

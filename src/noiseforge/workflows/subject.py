@@ -16,7 +16,7 @@ from noiseforge.errors import UserError
 from noiseforge.training.run import Run
 
 if TYPE_CHECKING:
-    from noiseforge.models.gan import GAN
+    from noiseforge.models.latent import LatentModel
 
 RunLike = str | Path | Run
 SamplesLike = np.ndarray | Tensor
@@ -78,7 +78,7 @@ def subject_samples(
     return Samples(samples.x[kept], None if samples.y is None else samples.y[kept])
 
 
-def drawn(model: GAN, n: int, label: int | str | None, seed: int) -> Samples:
+def drawn(model: LatentModel, n: int, label: int | str | None, seed: int) -> Samples:
     """n samples of a model and the labels that they were made for."""
     labels = model.labels(n, label)
     x = model.sample(n, label=labels, generator=torch.Generator().manual_seed(seed))

@@ -1,0 +1,142 @@
+"""The variational autoencoder (Kingma and Welling 2014), and its importance-weighted bound (Burda et al. 2016)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from noiseforge.data.spec import Batch, Spec
+from noiseforge.models.latent import Code, EncodingModel
+from noiseforge.models.observation import Observation
+from noiseforge.models.player import Moment, Player
+from noiseforge.networks.build import build_decoder, build_encoder
+from noiseforge.objectives.likelihood import binarised
+from noiseforge.objectives.variational import (
+    doubly_reparameterised,
+    free_bits,
+    importance_bound,
+    kl_normal,
+    normal_log_density,
+    normalised_weights,
+    reparameterised,
+    standard_normal_log_density,
+)
+from noiseforge.recipes.schema import CodingSettings, VAESettings, value_at
+
+
+class Autoencoder(EncodingModel):
+    """An encoder, a decoder and the likelihood between them; how they are trained is for subclasses."""
+
+    def __init__(self, settings: CodingSettings, spec: Spec, rng: torch.Generator):
+        super().__init__(settings.latent, conditional=settings.conditional, spec=spec)
+        self.observation = Observation(settings.likelihood)
+        self.encoder = build_encoder(settings, spec, rng)
+        self.decoder = build_decoder(settings, spec, self.observation.outputs, rng)
+
+    def render(self, z: Tensor, y: Tensor | None) -> Tensor:
+        return self.observation.mean(self.decoder(z, y))
+
+    @property
+    def binarises(self) -> bool:
+        """Whether the likelihood is of pixels that are drawn, or cut, to two values."""
+        return self.observation.settings.binarise != "none"
+
+    def target(self, x: Tensor, uniforms: Tensor) -> Tensor:
+        """What the likelihood is of: x itself, or its binarisation in {-1, 1}.
+
+        Args:
+            x: (N, *shape) in model units.
+            uniforms: like x, in [0, 1); dynamic binarisation compares with them.
+        """
+        binarise = self.observation.settings.binarise
+        if binarise == "none":
+            return x
+        return 2 * binarised(x, uniforms if binarise == "dynamic" else torch.full_like(x, 0.5)) - 1
+
+    def drawn_target(self, x: Tensor, moment: Moment) -> Tensor:
+        """`target` with the uniforms of a training."""
+        if self.observation.settings.binarise != "dynamic":
+            return self.target(x, x)
+        uniforms = (moment.noise.uniform(len(x), x[0].numel()) + 1) / 2
+        return self.target(x, uniforms.view(x.shape))
+
+
+class VAE(Autoencoder):
+    """One player, who raises a bound on log p(x)."""
+
+    def __init__(self, settings: VAESettings, spec: Spec, rng: torch.Generator):
+        super().__init__(settings, spec, rng)
+        self.settings = settings
+
+    def players(self) -> list[Player]:
+        """The encoder and the decoder as one."""
+        return [Player("autoencoder", self, self._loss, self.settings.optimiser, averaged=True)]
+
+    def _loss(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+        s = self.settings
+        y, target = self.condition(batch.y), self.drawn_target(batch.x, moment)
+        code = self.code(target, y)
+        noise = moment.noise.normal(len(target), s.importance_samples * self.width)
+        noise = noise.view(len(target), s.importance_samples, self.width).transpose(0, 1)
+        if s.importance_samples == 1 and s.gradient == "standard":
+            return self._evidence_lower_bound(target, y, code, noise[0], moment)
+        return self._importance_weighted(target, y, code, noise, moment)
+
+    def _evidence_lower_bound(
+        self, target: Tensor, y: Tensor | None, code: Code, noise: Tensor, moment: Moment
+    ) -> dict[str, Tensor]:
+        """Minus the bound in its two terms, nats an example, the KL in closed form."""
+        s = self.settings
+        log_likelihood = self.observation.log_prob(self.decoder(reparameterised(*code, noise), y), target)
+        kl = kl_normal(*code)
+        moment.note("bound", log_likelihood.mean() - kl.sum(1).mean())
+        regulariser = free_bits(kl, s.free_bits) if s.free_bits else kl.sum(1).mean()
+        return {"reconstruction": -log_likelihood.mean(), "kl": value_at(s.beta, moment.images) * regulariser}
+
+    def _importance_weighted(
+        self, target: Tensor, y: Tensor | None, code: Code, noise: Tensor, moment: Moment
+    ) -> dict[str, Tensor]:
+        """Minus the bound of k samples, or what has the gradient that `gradient` asks for."""
+        gradient = self.settings.gradient
+        z = reparameterised(*code, noise)
+        density = code if gradient == "standard" else Code(code.mean.detach(), code.log_variance.detach())
+        if gradient != "doubly":
+            bound = importance_bound(self._log_weights(z, density, target, y)).mean()
+            return {"bound": -bound}
+        with torch.no_grad():
+            weights = normalised_weights(self._log_weights(z, density, target, y))
+        log_weights = self._log_weights(doubly_reparameterised(z, weights), density, target, y)
+        moment.note("bound", importance_bound(log_weights.detach()).mean())
+        return {"weighted": -(weights * log_weights).sum(0).mean()}
+
+    def _log_weights(self, z: Tensor, code: Code, target: Tensor, y: Tensor | None) -> Tensor:
+        """log p(x|z) + log p(z) - log q(z|x), (k, N), of z (k, N, latent)."""
+        k, n = z.shape[:2]
+        raw = self.decoder(z.flatten(0, 1), None if y is None else y.repeat(k))
+        repeated = target.expand(k, *target.shape).flatten(0, 1)
+        log_likelihood = self.observation.log_prob(raw, repeated).view(k, n)
+        return log_likelihood + (standard_normal_log_density(z) - normal_log_density(z, *code)).sum(2)
+
+    # -- what the evaluation asks -----------------------------------------------------------------------------
+
+    @property
+    def discrete(self) -> bool:
+        """Whether log p(x|z) is a probability of grey levels, so that bits per dimension mean something."""
+        return self.observation.settings.kind == "logistic"
+
+    def log_weights(self, target: Tensor, y: Tensor | None, noise: Tensor) -> Tensor:
+        """Of `target` (N, *shape): the logarithms (k, N) of the weights whose mean estimates p(x).
+
+        Args:
+            target: as the method `target` gives it, on the model's device.
+            y: (N,) labels of a conditional model, else None.
+            noise: (k, N, latent) draws of N(0, 1).
+        """
+        code = self.code(target, y)
+        return self._log_weights(reparameterised(*code, noise), code, target, y)
+
+    def elbo_terms(self, target: Tensor, y: Tensor | None, noise: Tensor) -> dict[str, Tensor]:
+        """log p(x|z) at one draw, `reconstruction` (N,), and `kl` (N, latent), with noise (1, N, latent)."""
+        code = self.code(target, y)
+        raw = self.decoder(reparameterised(*code, noise[0]), y)
+        return {"reconstruction": self.observation.log_prob(raw, target), "kl": kl_normal(*code)}
