@@ -214,3 +214,15 @@ def test_r3gan_has_the_papers_number_of_parameters() -> None:
     model = build_model(settings, spec, torch.Generator().manual_seed(0))
     millions = [sum(p.numel() for p in player.module.parameters()) / 1e6 for player in model.players()]
     assert [round(m, 2) for m in millions] == [20.68, 20.73]
+
+
+def test_categories_join_the_latent_in_equal_shares(digits: Data) -> None:
+    model = Training(recipe({**MLP, "latent_categories": 5}), digits, Processes.join("cpu")).model
+    z = model.latent(5000, torch.Generator().manual_seed(0))
+    assert z.shape == (5000, 21)
+    categories = z[:, 16:]
+    assert ((categories == 0) | (categories == 5**0.5)).all()
+    assert (categories > 0).sum(1).eq(1).all()
+    torch.testing.assert_close((categories > 0).double().mean(0), torch.full((5,), 0.2).double(), atol=0.02, rtol=0)
+    assert z.square().mean().item() == pytest.approx(1.0, abs=0.02)
+    assert model.sample(4).shape == (4, 1, 8, 8)

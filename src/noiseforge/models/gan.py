@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 from torch.nn.utils import parametrize
 
 from noiseforge.corruption import parse
@@ -26,7 +28,8 @@ class GAN(LatentModel):
     """Two networks and their game. Labels come from the real batch, so that paired losses compare like with like."""
 
     def __init__(self, settings: AdversarialSettings, spec: Spec, rng: torch.Generator):
-        super().__init__(settings.latent, conditional=settings.conditional, spec=spec)
+        width = settings.latent + settings.latent_categories
+        super().__init__(width, conditional=settings.conditional, spec=spec)
         if settings.penalty_every > 1:
             log.warning(
                 "model.penalty_every=%d is cheaper, and is known to fail where modes are many (Huang et al. 2024): "
@@ -139,8 +142,9 @@ class GAN(LatentModel):
         return pack(x, self.settings.packing)
 
     def _draw(self, n: int, moment: Moment) -> Tensor:
-        draw = moment.noise.normal if self.settings.latent_distribution == "normal" else moment.noise.uniform
-        return draw(n, self.width)
+        s = self.settings
+        draw = moment.noise.normal if s.latent_distribution == "normal" else moment.noise.uniform
+        return _joined(draw(n, s.latent), moment.noise.uniform(n, s.latent_categories))
 
     # -- what a trained model does ----------------------------------------------------------------------------
 
@@ -148,12 +152,23 @@ class GAN(LatentModel):
         return self.generator(z, y)
 
     def latent(self, n: int, generator: torch.Generator) -> Tensor:
-        if self.settings.latent_distribution == "normal":
-            return super().latent(n, generator)
-        return torch.rand(n, self.width, generator=generator) * 2 - 1
+        s = self.settings
+        if s.latent_distribution == "normal":
+            z = torch.randn(n, s.latent, generator=generator)
+        else:
+            z = torch.rand(n, s.latent, generator=generator) * 2 - 1
+        return _joined(z, torch.rand(n, s.latent_categories, generator=generator))
 
     @torch.inference_mode()
     def critique(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Logits of the discriminator for (N, *shape): one for each pack, so (N // packing,), on the CPU."""
         packs = pack(x[: len(x) // self.settings.packing * self.settings.packing], self.settings.packing)
         return self.in_chunks(self.discriminator, packs, self.condition(y))
+
+
+def _joined(z: Tensor, uniforms: Tensor) -> Tensor:
+    """(N, latent), (N, K) uniforms to (N, latent + K): one of K categories joins, √K in its column, so E[z²] is 1."""
+    k = uniforms.shape[1]
+    if not k:
+        return z
+    return torch.cat([z, one_hot(uniforms.argmax(1), k).to(z.dtype) * math.sqrt(k)], 1)

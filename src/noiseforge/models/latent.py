@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from noiseforge.data.spec import Spec
 from noiseforge.errors import UserError, unknown
+from noiseforge.models.player import Player
 from noiseforge.objectives.variational import guarded
 
 CHUNK = 512
@@ -33,6 +34,10 @@ class LatentModel(nn.Module, ABC):
         self.spec = spec
         self.width = latent
         self.classes = len(spec.classes) if conditional else 0
+
+    @abstractmethod
+    def players(self) -> list[Player]:
+        """Who plays in a round of the training, in order."""
 
     @abstractmethod
     def render(self, z: Tensor, y: Tensor | None) -> Tensor:

@@ -1,7 +1,7 @@
 """From settings and a Spec to the networks of a model, with weights drawn from a seed."""
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 
@@ -11,20 +11,11 @@ from noiseforge.networks.blocks import CodeHead, Head
 from noiseforge.networks.image import DCGANDiscriminator, DCGANGenerator
 from noiseforge.networks.mlp import MLPDiscriminator, MLPGenerator
 from noiseforge.networks.residual import ResidualDiscriminator, ResidualGenerator
-from noiseforge.recipes.schema import AdversarialSettings, CodingSettings, NetworkSettings
+from noiseforge.recipes.schema import AdversarialSettings, CodingSettings, NetworkSettings, VAEGANSettings
 
 Generator = MLPGenerator | DCGANGenerator | ResidualGenerator
 Discriminator = MLPDiscriminator | DCGANDiscriminator | ResidualDiscriminator
 Built = TypeVar("Built", Generator, Discriminator)
-
-
-class EncoderSettings(Protocol):
-    """What an encoder is built from: of a variational model, or of a GAN that has one."""
-
-    network: str
-    latent: int
-    conditional: bool
-    encoder: NetworkSettings
 
 
 def build_generator(settings: AdversarialSettings, spec: Spec, rng: torch.Generator) -> Generator:
@@ -39,7 +30,8 @@ def build_generator(settings: AdversarialSettings, spec: Spec, rng: torch.Genera
         UserError: the network cannot make this data, or a setting is given that it does not use.
     """
     bounded = settings.network == "dcgan" or spec.value_range == (-1.0, 1.0)
-    ends = Ends(_shape(settings.network, spec), _classes(settings.conditional, spec), settings.latent, bounded=bounded)
+    latent = settings.latent + settings.latent_categories
+    ends = Ends(_shape(settings.network, spec), _classes(settings.conditional, spec), latent, bounded=bounded)
     return _generator("generator", settings.network, settings.generator, ends, rng)
 
 
@@ -66,7 +58,7 @@ def build_decoder(settings: CodingSettings, spec: Spec, outputs: int, rng: torch
     return _generator("decoder", settings.network, settings.decoder, ends, rng)
 
 
-def build_encoder(settings: EncoderSettings, spec: Spec, rng: torch.Generator) -> Discriminator:
+def build_encoder(settings: CodingSettings | VAEGANSettings, spec: Spec, rng: torch.Generator) -> Discriminator:
     """As `build_discriminator`, to means and log-variances side by side: (N, 2·latent)."""
     classes = _classes(settings.conditional, spec)
 

@@ -84,7 +84,8 @@ def parse_recipe(settings: Mapping[str, Any]) -> Recipe:
     try:
         return Recipe.model_validate(settings)
     except ValidationError as error:
-        raise UserError(explain(error, Recipe)) from None
+        model = settings.get("model")
+        raise UserError(explain(error, Recipe, model.get("kind") if isinstance(model, dict) else None)) from None
 
 
 def recipe_text(name_or_path: str | Path) -> str:

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticUndefined
 
 Group = type[BaseModel]
 
@@ -24,31 +25,37 @@ SYMBOLS = {
 }
 
 
-def explain(error: ValidationError, root: Group) -> str:
+def explain(error: ValidationError, root: Group, kind: str | None = None) -> str:
     """The first problem in one line, and how many more there are.
 
     Args:
         error: what pydantic raised for `root`.
         root: the model at the top, from which the known keys of each level are read.
+        kind: which branch of a union by `kind` was meant; its keys alone are suggested.
     """
     problems = _without_wrong_branches([(_path(root, each), each) for each in error.errors()])
     path, first = problems[0]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return _sentence(root, path, first) + more
+    return _sentence(root, path, first, kind) + more
 
 
-def keys(group: Group, prefix: str = "") -> Iterator[str]:
-    """Every dotted key below a group of settings."""
+def keys(group: Group, prefix: str = "", *, kind: str | None = None) -> Iterator[str]:
+    """Every dotted key below a group of settings; in a union by `kind`, of the branch that is meant."""
     for name, field in group.model_fields.items():
         yield prefix + name
         for inner in _groups(field.annotation):
-            yield from keys(inner, f"{prefix}{name}.")
+            if (
+                kind is None
+                or "kind" not in inner.model_fields
+                or inner.model_fields["kind"].default in (kind, PydanticUndefined)
+            ):
+                yield from keys(inner, f"{prefix}{name}.", kind=kind)
 
 
-def _sentence(root: Group, path: tuple[str, ...], problem: Any) -> str:
+def _sentence(root: Group, path: tuple[str, ...], problem: Any, branch: str | None) -> str:
     name, kind, message = ".".join(path), problem["type"], problem["msg"]
     if kind == "extra_forbidden":
-        return _unknown_key(root, path)
+        return _unknown_key(root, path, branch)
     if kind == "union_tag_invalid":
         context = problem["ctx"]
         key = context["discriminator"].strip("'")
@@ -67,12 +74,12 @@ def _sentence(root: Group, path: tuple[str, ...], problem: Any) -> str:
     return f"{name} must be {message}, got {_shown(problem['input'])}"
 
 
-def _unknown_key(root: Group, path: tuple[str, ...]) -> str:
+def _unknown_key(root: Group, path: tuple[str, ...], kind: str | None) -> str:
     """Says which key was meant: a near one beside it, or the same one in another group."""
     level, leaf = path[:-1], path[-1]
     beside = sorted({key for group in _at(root, level) for key in group.model_fields})
     near = [".".join((*level, key)) for key in get_close_matches(leaf, beside, n=1)]
-    leaves = {key: key.split(".")[-1] for key in keys(root)}
+    leaves = {key: key.split(".")[-1] for key in keys(root, kind=kind)}
     meant = get_close_matches(leaf, set(leaves.values()), n=1)
     elsewhere = [key for key, name in leaves.items() if name in meant]
     hint = f", did you mean {' or '.join(near or elsewhere)}?" if near or elsewhere else "."

@@ -117,6 +117,8 @@ class AdversarialSettings(Settings):
     network: Literal["mlp", "dcgan", "residual"]
     latent: int = Field(100, ge=1)
     latent_distribution: Literal["normal", "uniform"] = "normal"
+    latent_categories: int = Field(0, ge=0)
+    """A draw of so many equally likely categories joins the latent, for data that falls into separate parts."""
     conditional: bool = False
     generator: PlayerSettings = PlayerSettings()
     discriminator: PlayerSettings = PlayerSettings()
@@ -285,8 +287,8 @@ class VAEGANSettings(AdversarialSettings):
     @model_validator(mode="after")
     def refuse_other_priors(self) -> VAEGANSettings:
         """The KL term has its closed form for a normal prior."""
-        if self.latent_distribution != "normal":
-            raise ValueError("kind=vaegan: the prior is normal, leave latent_distribution out")
+        if self.latent_distribution != "normal" or self.latent_categories:
+            raise ValueError("kind=vaegan: the prior is normal, leave latent_distribution and latent_categories out")
         return self
 
 
@@ -316,6 +318,8 @@ class EvaluateSettings(Settings):
     samples: int = Field(10_000, ge=2)
     features: str | None = None
     """judge, random, pixels or inception; None: the judge where there are labels, else random."""
+    likelihood_samples: int = Field(500, ge=1)
+    """Importance samples for each test example, where the model has a likelihood; papers report 5,000."""
 
 
 class Recipe(Settings):
