@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from noiseforge.api import (
+        compare,
         describe,
         diagnose,
+        encode,
         evaluate,
         interpolate,
         load,
         neighbours,
+        reconstruct,
         sample,
         train,
     )
@@ -29,8 +32,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "UserError",
+    "compare",
     "describe",
     "diagnose",
+    "encode",
     "evaluate",
     "interpolate",
     "list_recipes",
@@ -38,6 +43,7 @@ __all__ = [
     "load_data",
     "neighbours",
     "read_recipe",
+    "reconstruct",
     "sample",
     "train",
 ]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -20,13 +20,13 @@ from torch import Tensor
 from noiseforge.data import Data, Spec, load_data
 from noiseforge.data import describe as describe_data
 from noiseforge.data.pictures import in_source_units, show, strip
-from noiseforge.data.saving import check_place, check_target, save_samples
+from noiseforge.data.saving import check_picture, check_target, save_picture, save_samples
 from noiseforge.errors import UserError
 from noiseforge.evaluation.diagnosis import Diagnosis
 from noiseforge.evaluation.diagnosis import diagnose as diagnose_records
 from noiseforge.evaluation.evidence import images_seen
 from noiseforge.evaluation.figures import Evaluation
-from noiseforge.files import new_folder, replacing
+from noiseforge.files import new_folder
 from noiseforge.models import build_model
 from noiseforge.recipes.load import read_recipe, to_yaml
 from noiseforge.recipes.schema import Recipe
@@ -34,7 +34,10 @@ from noiseforge.training.loop import train as train_players
 from noiseforge.training.processes import choose_device
 from noiseforge.training.progress import Progress
 from noiseforge.training.run import Run
-from noiseforge.workflows.interpolate import spherical
+from noiseforge.workflows.coding import encode as encode
+from noiseforge.workflows.coding import posterior
+from noiseforge.workflows.coding import reconstruct as reconstruct
+from noiseforge.workflows.interpolate import linear, spherical
 from noiseforge.workflows.report import SHOWN, last_evaluation, paired, report_folder, reproduction, write
 from noiseforge.workflows.subject import (
     RunLike,
@@ -48,9 +51,8 @@ from noiseforge.workflows.subject import (
 )
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from noiseforge.data.folder import OnBadFile
+    from noiseforge.evaluation.run_comparison import RunComparison
     from noiseforge.models.latent import LatentModel
 
 
@@ -149,6 +151,7 @@ def sample(
     n: int,
     *,
     label: int | str | None = None,
+    prior: Literal["normal", "mixture"] = "normal",
     seed: int = 0,
     device: str = "auto",
     out: str | Path | None = None,
@@ -160,6 +163,8 @@ def sample(
         run: a run or its folder.
         n: how many.
         label: one class, by index or name, of a conditional model; None takes the classes in turn.
+        prior: where latents are drawn: the model's own prior, or of a model with an encoder a Gaussian mixture that is
+            fitted to the codes of the training data, once, and kept in the run.
         seed: of the latent draws.
         device: auto, cpu or cuda.
         out: where to save them, in the form that its ending names (see `save_samples`).
@@ -168,7 +173,8 @@ def sample(
     opened = opened_run(run)
     if out is not None:
         check_target(out, opened.spec, overwrite=overwrite)
-    samples = drawn(opened.load_model(device), n, label, seed)
+    model = opened.load_model(device)
+    samples = drawn(model, n, label, seed, mixture=posterior(opened, model) if prior == "mixture" else None)
     if out is not None:
         save_samples(out, samples.x, opened.spec, samples.y, overwrite=overwrite)
     return _array(samples.x, opened.spec)
@@ -181,14 +187,15 @@ def interpolate(
     steps: int,
     *,
     label: int | str | None = None,
+    straight: bool = False,
     device: str = "auto",
     out: str | Path | None = None,
     overwrite: bool = False,
 ) -> np.ndarray:
     """Samples (steps, *shape) on the way from the latent vector of one seed to that of another.
 
-    A conditional model keeps to one class: `label`, or its first. `out` is a strip (.png), a film (.gif) or
-    an array (.npy).
+    A conditional model keeps to one class: `label`, or its first. The way is a great circle, or `straight`. `out` is
+    a strip (.png), a film (.gif) or an array (.npy).
     """
     opened = opened_run(run)
     if out is not None:
@@ -198,9 +205,10 @@ def interpolate(
     labels = model.labels(steps, label)
     if labels is not None:
         labels = labels[:1].expand(steps)
-    x = model.decode(spherical(ends[0], ends[1], steps), labels)
+    way = linear if straight else spherical
+    x = model.decode(way(ends[0], ends[1], steps), labels)
     if out is not None and Path(out).suffix.lower() == ".png" and opened.spec.modality == "image":
-        _save_picture(Path(out), strip(x))
+        save_picture(Path(out), strip(x))
     elif out is not None:
         save_samples(out, x, opened.spec, overwrite=overwrite)
     return _array(x, opened.spec)
@@ -222,13 +230,13 @@ def neighbours(
     `out` is a picture of the pairs: each sample, and to its right its neighbour.
     """
     if out is not None:
-        _check_picture(Path(out), overwrite)
+        check_picture(Path(out), overwrite=overwrite)
     real, run = reference(subject, data, on_bad_file)
     samples = subject_samples(subject, run, real.spec, n, seed, device, on_bad_file)
     pairs, distances, indices = paired(samples.x, real)
     if out is not None:
         options = {"columns": SHOWN} if real.spec.modality == "image" else {}
-        _save_picture(Path(out), show(pairs.flatten(0, 1), real.spec, **options))
+        save_picture(Path(out), show(pairs.flatten(0, 1), real.spec, **options))
     shown = [_array(side, real.spec) for side in (pairs[:, 0], pairs[:, 1])]
     return Neighbours(shown[0], shown[1], (distances * real.spec.scale).numpy(), indices.numpy())
 
@@ -248,6 +256,8 @@ def evaluate(
 ) -> Evaluation:
     """Measures samples against real data, and writes a report that a browser shows.
 
+    Of a run with an encoder a full evaluation, one that names no metrics, also measures and shows what its codes know.
+
     Args:
         subject: a run or its folder; a folder of pictures, `.npy` or `.npz`; or an array of samples.
         data: the real data; None takes a run's own.
@@ -264,6 +274,7 @@ def evaluate(
         UserError: the samples, the data, a metric or the features do not exist or do not fit together.
     """
     from noiseforge.evaluation.evaluate import evaluate_samples
+    from noiseforge.workflows.coding_report import coding_pictures, encodes, with_coding
 
     real, run = reference(subject, data, on_bad_file)
     folder = report_folder(subject, out)
@@ -272,7 +283,9 @@ def evaluate(
     images = images_seen(run.records()) if run else None
     with new_folder(folder) if folder else nullcontext():  # before the work: what cannot be written is told now
         count = n or (settings.samples if settings else None)
-        samples = subject_samples(subject, run, real.spec, count, seed, device, on_bad_file)
+        model = run.load_model(device) if run else None
+        given = (subject, None, real.spec, count, seed, device, on_bad_file)
+        samples = drawn(model, count or 1, None, seed) if model else subject_samples(*given)
         names = None if metrics is None else tuple(metrics)
         asked: dict[str, Any] = {"features": features, "metrics": names, "seed": seed}
         evaluation = evaluate_samples(
@@ -286,9 +299,31 @@ def evaluate(
         )
         command = reproduction(subject, data, on_bad_file, {**asked, "n": len(samples.x)})
         evaluation = evaluation.model_copy(update={"command": command, "images": images})
+        pictures = None
+        if model and settings and names is None and encodes(model, real):
+            coded: dict[str, Any] = {"seed": seed, "progress": progress}
+            evaluation = with_coding(evaluation, model, real, samples=settings.likelihood_samples, **coded)
+            pictures = coding_pictures(model, real, **coded) if folder else None
         if folder is not None:
-            write(folder, evaluation, samples, real, run)
+            write(folder, evaluation, samples, real, run, pictures)
     return evaluation
+
+
+def compare(
+    runs: Sequence[RunLike],
+    *,
+    n: int | None = None,
+    seed: int = 0,
+    features: str | None = None,
+    device: str = "auto",
+    out: str | Path | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> RunComparison:
+    """Runs on the same data side by side, by one protocol: see `workflows.compare.compare_runs`."""
+    from noiseforge.workflows.compare import compare_runs
+
+    opened = [opened_run(run) for run in runs]
+    return compare_runs(opened, n=n, seed=seed, features=features, device=device, out=out, progress=progress)
 
 
 def diagnose(run: RunLike) -> Diagnosis:
@@ -337,15 +372,3 @@ def _default_folder(recipe: str | Path | Recipe) -> Path:
 
 def _array(x: Tensor, spec: Spec) -> np.ndarray:
     return (in_source_units(x, spec) if spec.modality == "point" else x).numpy()
-
-
-def _check_picture(path: Path, overwrite: bool) -> None:
-    check_place(path, overwrite=overwrite)
-    if path.suffix.lower() != ".png" or path.is_dir():
-        kind = "a folder" if path.is_dir() else path.suffix or "no ending"
-        raise UserError(f"{path}: expected a picture's name that ends in .png, got {kind}")
-
-
-def _save_picture(path: Path, picture: Image) -> None:
-    with replacing(path) as temporary:
-        picture.save(temporary, format="PNG")

@@ -14,7 +14,7 @@ from typing import Any
 
 import typer
 
-from noiseforge.commands import app
+from noiseforge.coding_commands import app
 from noiseforge.errors import UserError
 
 UsageError = typer.BadParameter.__mro__[1]

@@ -76,7 +76,7 @@ def demo(
     """Train on handwritten digits, sample, evaluate, and write a report: a few minutes."""
     from noiseforge import api
 
-    terminal = _terminal(json_to)
+    terminal = open_terminal(json_to)
     folder = api.free_folder(out)
     if folder != Path(out):
         terminal.say(f"{out} is taken and stays as it is: this demo goes to {folder}")
@@ -87,8 +87,8 @@ def demo(
     evaluation, report = _evaluate(terminal, run, seed=seed or 0, device=device)
     terminal.say(f"Look at {pictures} and {report}")
     terminal.next(
-        _command("sample", run.path, "-n", 16, "--out", "digits.png"),
-        _command("diagnose", run.path),
+        command("sample", run.path, "-n", 16, "--out", "digits.png"),
+        command("diagnose", run.path),
         "noiseforge recipes",
     )
     terminal.finish({"run": str(run.path), "report": str(report), "evaluation": evaluation.model_dump(mode="json")})
@@ -104,7 +104,7 @@ def recipes(
     """List the recipes, or show one."""
     from noiseforge.recipes.load import header, list_recipes, read_recipe, recipe_text
 
-    terminal = _terminal(json_to)
+    terminal = open_terminal(json_to)
     pattern = name or "*"
     if set(pattern) & set("*?["):
         names = list_recipes(pattern)
@@ -114,7 +114,7 @@ def recipes(
         terminal.finish({"recipes": claims})
         return
     terminal.say(recipe_text(pattern).rstrip())
-    terminal.next(_command("train", pattern))
+    terminal.next(command("train", pattern))
     terminal.finish({"name": name, "header": header(pattern), "recipe": read_recipe(pattern).model_dump(mode="json")})
 
 
@@ -131,11 +131,11 @@ def data(
     from noiseforge import api
     from noiseforge.terminal import show_mapping
 
-    terminal = _terminal(json_to)
+    terminal = open_terminal(json_to)
     with terminal.progress("reading"):
         description = api.describe(source, size=size, seed=seed, on_bad_file=on_bad_file)
     show_mapping(terminal, description)
-    terminal.next(_command("train", "RECIPE", "--data", source))
+    terminal.next(command("train", "RECIPE", "--data", source))
     terminal.finish(description)
 
 
@@ -158,7 +158,7 @@ def train(
     from noiseforge import api
     from noiseforge.terminal import show_mapping
 
-    terminal = _terminal(json_to)
+    terminal = open_terminal(json_to)
     chosen: dict[str, Any] = {
         "data": source,
         "overrides": overrides or (),
@@ -173,7 +173,7 @@ def train(
         return
     run = _train(terminal, recipe, out=out, resume=resume, device=device, **chosen)
     terminal.say(f"Trained: {run.path}. Look at {run.path / 'samples'}")
-    terminal.next(_command("evaluate", run.path), _command("sample", run.path, "-n", 64, "--out", "samples.png"))
+    terminal.next(command("evaluate", run.path), command("sample", run.path, "-n", 64, "--out", "samples.png"))
     terminal.finish({"run": str(run.path), "last": api.last_records(run)})
 
 
@@ -183,6 +183,9 @@ def sample(
     out: Annotated[str, typer.Option("--out", help=".png, .gif, .npy, .npz, .csv, or a folder to fill with pictures.")],
     n: Annotated[int, typer.Option("-n", "--count", min=1, help="How many.")] = 64,
     label: Label = None,
+    prior: Annotated[
+        Literal["normal", "mixture"], typer.Option("--from", help="The prior, or a mixture fitted to the data's codes.")
+    ] = "normal",
     overwrite: Overwrite = False,
     json_to: Json = None,
     seed: Seed = 0,
@@ -191,12 +194,12 @@ def sample(
     """Draw samples from a trained model."""
     from noiseforge import api
 
-    terminal = _terminal(json_to)
+    terminal = open_terminal(json_to)
     with terminal.progress(f"sampling {n:,}"):
-        api.sample(run, n, label=label, seed=seed, device=device, out=out, overwrite=overwrite)
+        api.sample(run, n, label=label, prior=prior, seed=seed, device=device, out=out, overwrite=overwrite)
     terminal.say(f"{n:,} samples: look at {out}")
-    terminal.next(_command("evaluate", run))
-    terminal.finish({"out": out, "n": n, "label": label, "seed": seed})
+    terminal.next(command("evaluate", run))
+    terminal.finish({"out": out, "n": n, "label": label, "from": prior, "seed": seed})
 
 
 @app.command()
@@ -207,6 +210,7 @@ def interpolate(
     end: Annotated[int, typer.Option("--to", min=0, help="Seed of the last.")] = 1,
     steps: Annotated[int, typer.Option("--steps", min=2, help="Samples on the way, both ends included.")] = 9,
     label: Label = None,
+    straight: Annotated[bool, typer.Option("--straight", help="Straight on, and not along a sphere.")] = False,
     overwrite: Overwrite = False,
     json_to: Json = None,
     seed: NoSeed = None,
@@ -215,10 +219,11 @@ def interpolate(
     """Walk through the latent space from one sample to another."""
     from noiseforge import api
 
-    terminal = _terminal(json_to)
-    api.interpolate(run, start, end, steps, label=label, device=device, out=out, overwrite=overwrite)
+    terminal = open_terminal(json_to)
+    chosen: dict[str, Any] = {"label": label, "straight": straight, "device": device}
+    api.interpolate(run, start, end, steps, out=out, overwrite=overwrite, **chosen)
     terminal.say(f"{steps} steps from seed {start} to seed {end}: look at {out}")
-    terminal.next(_command("neighbours", run, "--out", "neighbours.png"))
+    terminal.next(command("neighbours", run, "--out", "neighbours.png"))
     terminal.finish({"out": out, "from": start, "to": end, "steps": steps})
 
 
@@ -237,7 +242,7 @@ def neighbours(
     """Show samples beside their nearest training examples: are they copies?"""
     from noiseforge import api
 
-    terminal = _terminal(json_to)
+    terminal = open_terminal(json_to)
     chosen: dict[str, Any] = {
         "data": source,
         "n": n,
@@ -249,7 +254,7 @@ def neighbours(
         found = api.neighbours(subject, out=out, overwrite=overwrite, **chosen)
     terminal.say(f"{len(found.samples)} pairs, each a sample and its nearest training example: look at {out}")
     against = ("--data", source) if source else ()
-    terminal.next(_command("evaluate", subject, "--metrics", "nearest_ratio", *against))
+    terminal.next(command("evaluate", subject, "--metrics", "nearest_ratio", *against))
     terminal.finish({"out": out, "distances": found.distances.tolist(), "indices": found.indices.tolist()})
 
 
@@ -278,13 +283,13 @@ def evaluate(
     chosen |= {"on_bad_file": on_bad_file, "seed": seed, "device": device, "out": out}
     from noiseforge import api
 
-    terminal = _terminal(json_to)
+    terminal = open_terminal(json_to)
     evaluation, report = _evaluate(terminal, subject, **chosen)
     terminal.say(f"Look at {report}")
     against = ("--data", source) if source else ()
-    terminal.next(_command("neighbours", subject, "--out", "neighbours.png", *against))
+    terminal.next(command("neighbours", subject, "--out", "neighbours.png", *against))
     if api.is_run(subject):
-        terminal.next(_command("diagnose", subject))
+        terminal.next(command("diagnose", subject))
     terminal.finish({**evaluation.model_dump(mode="json"), "report": str(report)})
 
 
@@ -299,14 +304,15 @@ def diagnose(
     from noiseforge import api
     from noiseforge.terminal import show_diagnosis
 
-    terminal = _terminal(json_to)
+    terminal = open_terminal(json_to)
     diagnosis = api.diagnose(run)
     show_diagnosis(terminal, diagnosis)
-    terminal.next(_command("evaluate", run))
+    terminal.next(command("evaluate", run))
     terminal.finish(diagnosis.model_dump(mode="json"))
 
 
-def _terminal(json_to: str | None) -> Terminal:
+def open_terminal(json_to: str | None) -> Terminal:
+    """What a command speaks through."""
     from noiseforge.terminal import Terminal
 
     return Terminal(json_to)
@@ -335,6 +341,6 @@ def _evaluate(terminal: Terminal, subject: str | Run, **chosen: Any) -> tuple[Ev
     return evaluation, f"{api.report_folder(subject, chosen.get('out'))}/index.html"
 
 
-def _command(*words: object) -> str:
+def command(*words: object) -> str:
     """A command to type, with what needs quotes quoted."""
     return shlex.join(["noiseforge", *map(str, words)])

@@ -226,3 +226,16 @@ def test_categories_join_the_latent_in_equal_shares(digits: Data) -> None:
     torch.testing.assert_close((categories > 0).double().mean(0), torch.full((5,), 0.2).double(), atol=0.02, rtol=0)
     assert z.square().mean().item() == pytest.approx(1.0, abs=0.02)
     assert model.sample(4).shape == (4, 1, 8, 8)
+
+
+@pytest.mark.parametrize("name", ["vae, binarised", "aae", "vae residual, logistic"])
+def test_a_decoder_starts_at_the_mean_of_the_data(name: str, digits: Data) -> None:
+    """Of every pixel where each has its own bias, else of all."""
+    model = Training(recipe(MODELS[name]), digits, Processes.join("cpu")).model
+    with torch.no_grad():
+        for part in (p for p in model.decoder.parameters() if p is not model.decoder.output.bias):
+            part.zero_()
+    mean = digits.train.batch(torch.arange(len(digits.train))).x.mean(0)
+    start = model.decode(torch.zeros(1, 16))[0]
+    expected = mean.clamp(-0.998, 0.998) if "binarised" in name else mean.mean().expand_as(mean)
+    torch.testing.assert_close(start, expected, atol=2e-3, rtol=0)

@@ -31,15 +31,15 @@ def test_the_discretised_logistic_sums_to_1(levels: int, log_scale: float, mean:
     centre = torch.full((levels, 1), mean, requires_grad=True)
     scale = torch.tensor(log_scale, requires_grad=True)
     logs = discretised_logistic(grid, centre, scale, levels=levels)
-    assert float(logs.double().exp().sum()) == pytest.approx(1.0, abs=1e-5)
+    assert float(logs.detach().double().exp().sum()) == pytest.approx(1.0, abs=1e-5)
     assert logs.isfinite().all()
     assert all(slope.isfinite().all() for slope in torch.autograd.grad(logs.sum(), [centre, scale]))
 
 
 def test_the_discretised_logistic_is_the_difference_of_two_distribution_functions(rng: torch.Generator) -> None:
     level = torch.randint(1, 255, (6, 3), generator=rng)
-    x, mean = (level / 127.5 - 1).double(), torch.randn(6, 3, generator=rng).double().clamp(-1, 1)
-    log_scale = torch.randn(6, 3, generator=rng).double() - 2
+    x, log_scale = level.double() / 127.5 - 1, torch.randn(6, 3, generator=rng).double() - 2
+    mean = x + 3 * log_scale.exp() * torch.randn(6, 3, generator=rng).double().clamp(-2, 2)  # where neither is 1
     lower, upper = (torch.sigmoid((x + side / 255 - mean) / log_scale.exp()) for side in (-1, 1))
     torch.testing.assert_close(discretised_logistic(x, mean, log_scale), (upper - lower).log().sum(1))
 
@@ -80,7 +80,8 @@ def test_binarisation_draws_each_grey_level_at_its_own_rate(rng: torch.Generator
 
 
 @pytest.mark.parametrize(
-    "function", [bernoulli, binarised, lambda x, other: gaussian(x, other, x), lambda x, o: discretised_logistic(x, o, x)]
+    "function",
+    [bernoulli, binarised, lambda x, other: gaussian(x, other, x), lambda x, o: discretised_logistic(x, o, x)],
 )
 def test_shapes_that_would_broadcast_are_refused(function) -> None:
     with pytest.raises(ValueError, match=r"one shape \(N, ...\), got \(4, 1\) and \(4, 3\)"):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from PIL.Image import Image
 from torch import Tensor
 
 from noiseforge.data.pictures import as_picture, in_source_units, save_gif, show, to_uint8
@@ -63,6 +64,24 @@ def check_target(path: str | Path, spec: Spec, *, overwrite: bool = False) -> No
         raise UserError(f"{path}: points are saved as .csv, .npy, .npz or as a .png plot")
     if spec.modality != "point" and ending == ".csv":
         raise UserError(f"{path}: .csv is for points; save images as .png, .npy, .npz or into a folder")
+
+
+def check_picture(path: Path, *, overwrite: bool) -> None:
+    """Refuses, before the work is done, a path that `save_picture` would not write.
+
+    Raises:
+        UserError: something is there that may not be replaced, or the name does not end in .png.
+    """
+    check_place(path, overwrite=overwrite)
+    if path.suffix.lower() != ".png" or path.is_dir():
+        kind = "a folder" if path.is_dir() else path.suffix or "no ending"
+        raise UserError(f"{path}: expected a picture's name that ends in .png, got {kind}")
+
+
+def save_picture(path: Path, picture: Image) -> None:
+    """Writes a PNG, whole or not at all."""
+    with replacing(path) as temporary:
+        picture.save(temporary, format="PNG")
 
 
 def check_place(path: Path, *, overwrite: bool) -> None:

@@ -63,6 +63,15 @@ AGAINST_DEFEAT = (
     SLOW_DISCRIMINATOR,
     BOUND,
 )
+AGAINST_UNUSED_CODE = (
+    Remedy(
+        "warm the KL term up over the first part of the training",
+        ("model.beta={start: 0, end: 1, images: 500000}",),
+        degree=True,
+    ),
+    Remedy("give each dimension some KL for free", ("model.free_bits=0.1",)),
+    Remedy("let the decoder be weaker, or its likelihood sharper"),
+)
 AGAINST_DOUBT = (
     Remedy("train longer (train.images)"),
     Remedy("check more often (train.sample_every)"),

@@ -14,6 +14,9 @@ Point = tuple[float, float]
 WIDTH, HEIGHT = 440, 250
 LEFT, RIGHT, TOP, BOTTOM = 48, 10, 8, 34
 BARS_WIDTH = 720
+LEFT_OF_BARS, VALUE_WIDTH, BAR_ROW = 130, 60, 28
+MOST_LETTERS = 18
+"""Letters of a name beside a bar."""
 MOST_POINTS = 300
 """Points of one curve; longer ones are averaged in groups."""
 
@@ -72,6 +75,47 @@ def histogram(names: Sequence[str], shares: Sequence[float], expected: Sequence[
     return _drawing("share of each class", BARS_WIDTH, "".join(drawn))
 
 
+def bars(
+    title: str,
+    values: Mapping[str, float],
+    *,
+    intervals: Mapping[str, Point] | None = None,
+    floor: float | None = None,
+) -> str:
+    """A figure of a bar for each name, with its interval, and one mark where real data stand.
+
+    Args:
+        title: what the figure shows.
+        values: for each name; those below 0 have no bar, and their number all the same.
+        intervals: for some names the ends of an interval.
+        floor: what real data score.
+    """
+    intervals = intervals or {}
+    highest = max(*values.values(), *(high for _, high in intervals.values()), floor or 0.0, 1e-9)
+    right, height = WIDTH - VALUE_WIDTH, BAR_ROW * len(values) + TOP
+    drawn = []
+
+    def place(value: float) -> float:
+        return LEFT_OF_BARS + (right - LEFT_OF_BARS) * max(value, 0.0) / highest
+
+    for i, (name, value) in enumerate(values.items()):
+        y, label = TOP + i * BAR_ROW, name if len(name) <= MOST_LETTERS else f"{name[: MOST_LETTERS - 1]}…"
+        drawn.append(
+            f"<g><title>{escape(name)}: {value:.4g}</title>{_text(LEFT_OF_BARS - 8, y + 17, 'end', label)}"
+            f'<rect class="bar" x="{LEFT_OF_BARS}" y="{y + 4}" width="{place(value) - LEFT_OF_BARS:.1f}" '
+            f'height="{BAR_ROW - 12}" rx="2"/>{_text(right + 10, y + 17, "start", f"{value:.3g}")}</g>'
+        )
+        if name in intervals:
+            low, high = map(place, intervals[name])
+            drawn.append(f'<path class="whisker" d="M{low:.1f} {y + BAR_ROW / 2 - 2}H{high:.1f}"/>')
+    if floor is not None:
+        drawn.append(f'<path class="mark" d="M{place(floor):.1f} {TOP - 4}V{height - 4}"/>')
+    return (
+        f'<figure class="chart"><figcaption><b>{escape(title)}</b></figcaption>'
+        f"{_drawing(title, WIDTH, ''.join(drawn), height)}</figure>"
+    )
+
+
 def gauge(share: float) -> str:
     """A tiny bar: how far a value has come from the worst (0) to what real data score (1).
 
@@ -114,8 +158,8 @@ def short(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _drawing(name: str, width: int, content: str) -> str:
-    return f'<svg viewBox="0 0 {width} {HEIGHT}" role="img" aria-label="{escape(name)}">{content}</svg>'
+def _drawing(name: str, width: int, content: str, height: int = HEIGHT) -> str:
+    return f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(name)}">{content}</svg>'
 
 
 def _axes(x_ticks: Sequence[float], y_ticks: Sequence[float], x_name: str) -> str:

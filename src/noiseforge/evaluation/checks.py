@@ -17,6 +17,7 @@ from noiseforge.evaluation.advice import (
     AGAINST_GROWTH,
     AGAINST_MEMORISING,
     AGAINST_NAN,
+    AGAINST_UNUSED_CODE,
 )
 from noiseforge.evaluation.evidence import RISING, SHORTEST, Evidence, Finding, beyond, graded, measured
 from noiseforge.evaluation.health import overlap_floor
@@ -212,6 +213,26 @@ def lost_game(evidence: Evidence) -> Finding | None:
             "alarm": f"{right}, and samples come no nearer to the data.",
         },
         remedies=AGAINST_DEFEAT,
+    )
+
+
+def unused_code(evidence: Evidence) -> Finding | None:
+    """A posterior that has become the prior: the decoder ignores the latent (Bowman et al. 2016; Burda et al. 2016)."""
+    active, latent = evidence.late("active_units"), evidence.late("latent")
+    if active is None or latent is None:
+        return None
+    used = measured("dimensions of the code in use", active, "below", 1.0)
+    return graded(
+        evidence,
+        "code",
+        alarms=(used,),
+        watches=(measured("dimensions of the code in use", active, "below", min(3.0, latent)),),
+        sentences={
+            "good": f"The code uses {active:.0f} of its {latent:.0f} dimensions.",
+            "watch": f"The code uses {active:.0f} of its {latent:.0f} dimensions, and says little.",
+            "alarm": "The code says nothing: the posterior has become the prior.",
+        },
+        remedies=AGAINST_UNUSED_CODE,
     )
 
 

@@ -14,11 +14,14 @@ from noiseforge.evaluation.evidence import Evidence, Finding, Record, images_see
 from noiseforge.evaluation.figures import Evaluation
 from noiseforge.recipes.schema import Recipe
 
-Verdict = Literal["healthy", "mode collapse", "discriminator won", "diverged", "memorising", "too short to tell"]
+Verdict = Literal[
+    "healthy", "mode collapse", "discriminator won", "posterior collapse", "diverged", "memorising", "too short to tell"
+]
 
 CHECKS: dict[Verdict, tuple[Callable[[Evidence], Finding | None], ...]] = {
     "diverged": (checks.not_a_number, checks.growth),
     "discriminator won": (checks.lost_game,),
+    "posterior collapse": (checks.unused_code,),
     "mode collapse": (checks.sameness, checks.missing_modes, checks.missing_classes),
     "memorising": (checks.copied, checks.overfitted),
 }
@@ -27,6 +30,7 @@ SUMMARIES: dict[Verdict, str] = {
     "healthy": "The samples are varied, they lie where the data lie, and nothing points to trouble.",
     "mode collapse": "The generator makes only a part of what the data hold.",
     "discriminator won": "The discriminator is always right, and the generator no longer learns.",
+    "posterior collapse": "The decoder ignores the code, and the encoder has given up.",
     "diverged": "The training has left the finite and useful range of its numbers.",
     "memorising": "The model repeats single training examples, or leans on them.",
     "too short to tell": "The evidence does not yet support a verdict.",

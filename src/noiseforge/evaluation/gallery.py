@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 PHOTOS_IN_ROW = 6
-"""Large pictures in a row of a wide page; small ones are 16. report.html holds both."""
+"""Large pictures in a row of a wide page; small ones are 16. page.html holds both."""
 PIXELATED = 64
 """Pictures up to this side are shown with sharp pixels; larger ones are smoothed."""
 MOST_PIXELS = 800_000
@@ -29,11 +29,11 @@ def gallery(x: Tensor, name: str) -> str:
     return f'<div class="tiles {_kind(x)}" role="img" aria-label="{escape(name)}">{tiles}</div>'
 
 
-def pairs(left: Tensor, right: Tensor) -> str:
-    """Images (N, C, H, W) beside the images that belong to them, as tiles of two."""
+def pairs(left: Tensor, right: Tensor, names: tuple[str, str] = ("sample", "nearest training example")) -> str:
+    """Images (N, C, H, W) beside the images that belong to them, as tiles of two; the names say what each is."""
     tiles = "".join(
-        f'<span class="pair"><img src="{_address(grid(a, pad=0, scale=1))}" alt="sample">'
-        f'<img src="{_address(grid(b, pad=0, scale=1))}" alt="nearest training example"></span>'
+        f'<span class="pair"><img src="{_address(grid(a, pad=0, scale=1))}" alt="{escape(names[0])}">'
+        f'<img src="{_address(grid(b, pad=0, scale=1))}" alt="{escape(names[1])}"></span>'
         for a, b in zip(left.split(1), right.split(1), strict=True)
     )
     return f'<div class="tiles pairs {_kind(left)}">{tiles}</div>'
@@ -41,8 +41,12 @@ def pairs(left: Tensor, right: Tensor) -> str:
 
 def plot(points: Tensor, reference: Tensor, spec: Spec) -> str:
     """Points (N, D) in model units over points of the data, as one picture."""
-    picture = show(points, spec, reference=reference)
-    return f'<img class="plot" src="{_address(picture)}" alt="generated points over points of the data">'
+    return drawn(show(points, spec, reference=reference), "generated points over points of the data")
+
+
+def drawn(picture: Image, name: str) -> str:
+    """A picture as it is: a plot or a map."""
+    return f'<img class="plot" src="{_address(picture)}" alt="{escape(name)}">'
 
 
 def fitting(x: Tensor, most: int) -> int:

@@ -72,6 +72,42 @@ GLOSSARY: dict[str, Entry] = {
         "above: unlike the data.",
     ),
     "copies": Entry("Exact copies", "The share of samples that repeat a training example to the last value.", 1.0),
+    "nll": Entry(
+        "Negative log-likelihood (nats)",
+        "How surprised the model is by an unseen example; comparable only between likelihoods of the same kind.",
+    ),
+    "elbo": Entry(
+        "Evidence lower bound (nats)",
+        "What training raises: the reconstruction less the KL of the code. Minus it is never better than the NLL.",
+    ),
+    "reconstruction": Entry(
+        "Reconstruction (nats)", "How likely an unseen example is, given a code that was drawn for it."
+    ),
+    "kl": Entry(
+        "KL of the code (nats)",
+        "What a code tells of its example: the price of a good reconstruction. Near 0 the code is ignored.",
+    ),
+    "active_units": Entry(
+        "Active units", "How many dimensions of the code change with the example; the others are ignored.", 0.0
+    ),
+    "bits_per_dimension": Entry(
+        "Bits per dimension",
+        "The negative log-likelihood in bits for each value of an example; knowing nothing of 8-bit data costs 8.",
+    ),
+    "reconstruction_error": Entry(
+        "Reconstruction error",
+        "Mean squared difference of test examples and their reconstructions, in model units.",
+    ),
+    "linear_probe": Entry(
+        "Linear probe",
+        "The share of unseen examples whose class a linear classifier reads off their codes rightly.",
+        0.0,
+    ),
+    "knn_probe": Entry(
+        "Nearest-codes probe",
+        "The share of unseen examples whose class is that of most of the training codes nearest to theirs.",
+        0.0,
+    ),
 }
 ARROWS: dict[Better, tuple[str, str]] = {
     "higher": ("↑", "higher is better"),

@@ -26,19 +26,19 @@ REPEAT_DISTANCE = 0.5
 def measure(
     samples: Tensor,
     real: Tensor,
-    real_logits: Tensor,
-    fake_logits: Tensor,
+    real_logits: Tensor | None = None,
+    fake_logits: Tensor | None = None,
     *,
     held_out_logits: Tensor | None = None,
     features: Callable[[Tensor], Tensor] | None = None,
 ) -> dict[str, float]:
-    """The health of a GAN from samples, as many random training examples, and the discriminator's logits.
+    """The health of a model from samples, as many random training examples, and logits where there is a discriminator.
 
     Args:
         samples: (N, ...) generated.
         real: (N, ...) random training examples; where the counts differ, the first of the longer are used.
-        real_logits: (n,) or (n, 1), D of training examples.
-        fake_logits: (m,) or (m, 1), D of samples.
+        real_logits: (n,) or (n, 1), D of training examples; None without a discriminator.
+        fake_logits: (m,) or (m, 1), D of samples; None without one.
         held_out_logits: (h,) D of real examples that it was never trained on.
         features: a frozen map (N, ...) -> (N, d) in which distances are taken; None takes them on the values,
             of pictures at no more than 32 x 32.
@@ -66,17 +66,19 @@ def measure(
     >>> same["pairwise_ratio"], same["repeat_share"], same["discriminator_wins"]
     (0.0, 1.0, 1.0)
     """
-    logits = {"D(real)": real_logits, "D(sample)": fake_logits}
-    if held_out_logits is not None:
-        logits["D(held out)"] = held_out_logits
+    logits = {"D(real)": real_logits, "D(sample)": fake_logits, "D(held out)": held_out_logits}
     for name, values in {"samples": samples, "real examples": real, **logits}.items():
-        _check_finite(name, values)
+        if values is not None:
+            _check_finite(name, values)
     if samples.shape[1:] != real.shape[1:]:
         raise UserError(
             f"health expects samples of the real examples' shape {tuple(real.shape[1:])}, "
             f"got {tuple(samples.shape[1:])}"
         )
-    measures = _distances(samples, real, features or _pixels) | _discrimination(real_logits, fake_logits)
+    measures = _distances(samples, real, features or _pixels)
+    if real_logits is None or fake_logits is None:
+        return measures
+    measures |= _discrimination(real_logits, fake_logits)
     if held_out_logits is not None:
         measures["held_out_gap"] = _held_out_gap(real_logits, fake_logits, held_out_logits)
     return measures

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 
 import torch
 from torch import Tensor
 
 from noiseforge.data.spec import Data, Dataset
 from noiseforge.evaluation import charts
+from noiseforge.evaluation.coding_sections import CodingPictures, coding_sections
 from noiseforge.evaluation.diagnosis import Diagnosis, Verdict, diagnose
 from noiseforge.evaluation.evidence import Finding, Number, Record
 from noiseforge.evaluation.figures import Evaluation, Figure
 from noiseforge.evaluation.gallery import fitting, gallery, pairs, plot
 from noiseforge.evaluation.glossary import ARROWS, HEADLINES, entry, standing
+from noiseforge.evaluation.page import arrow, number, page, section, template
 from noiseforge.files import write_text
 
 TONES: dict[Verdict, str] = {
@@ -52,6 +52,7 @@ def write_report(
     by_class: Tensor | None = None,
     diagnosis: Diagnosis | None = None,
     recipe: str | None = None,
+    coding: CodingPictures | None = None,
 ) -> Path:
     """Writes `folder/index.html` and `folder/evaluation.json`, each whole or not at all.
 
@@ -65,6 +66,7 @@ def write_report(
         by_class: (classes, n, *shape), n samples that were asked for each class.
         diagnosis: the verdict; None draws it from `records` and `evaluation`.
         recipe: the recipe's text.
+        coding: what an encoder makes of the data.
 
     Returns:
         The path of the page.
@@ -80,11 +82,11 @@ def write_report(
         _findings(diagnosis.findings),
         _histogram(evaluation, data),
         _neighbours(neighbours),
+        *(coding_sections(coding, data.spec) if coding else ()),
         _curves(records or ()),
         _reproduction(evaluation, recipe),
     )
-    template = Template(files("noiseforge.evaluation").joinpath("report.html").read_text(encoding="utf-8"))
-    page = template.substitute(
+    body = template("report.html").substitute(
         subject=escape(evaluation.subject),
         source=escape(evaluation.source),
         reference=evaluation.reference,
@@ -97,12 +99,8 @@ def write_report(
         sections="\n".join(filter(None, sections)),
     )
     write_text(folder / "evaluation.json", evaluation.model_dump_json(indent=2) + "\n")
-    write_text(folder / "index.html", page)
+    write_text(folder / "index.html", page(f"{evaluation.subject} · noiseforge evaluation", body))
     return folder / "index.html"
-
-
-def _section(title: str, lead: str, body: str) -> str:
-    return f"<section><h2>{title}</h2><p class=lead>{lead}</p>{body}</section>" if body else ""
 
 
 # -- the head --------------------------------------------------------------------------------------
@@ -115,7 +113,7 @@ def _top_figures(evaluation: Evaluation) -> list[Figure]:
 def _headline(figure: Figure) -> str:
     floor = "" if figure.floor is None else f"real data: {number(figure.floor)}"
     return (
-        f"<div class=headline><dt>{escape(entry(figure).title)} {_arrow(figure)}</dt>"
+        f"<div class=headline><dt>{escape(entry(figure).title)} {arrow(figure.better)}</dt>"
         f"<dd>{number(figure.value)}</dd><small>{floor}</small></div>"
     )
 
@@ -127,12 +125,12 @@ def _samples(samples: Tensor, data: Data) -> str:
     if data.spec.modality == "point":
         reference = _spread(data.test, 2500)
         lead = f"{len(samples):,} generated points over points of the data."
-        return _section("Samples", lead, plot(samples, reference, data.spec))
+        return section("Samples", lead, plot(samples, reference, data.spec))
     shown = fitting(samples, 96)
     real = _spread(data.test, fitting(samples, 32))
     body = gallery(samples[:shown], "samples") + "<h3>Real examples, to compare</h3>"
     lead = f"The first {shown} of {len(samples):,} samples, as they came: none was chosen."
-    return _section("Samples", lead, body + gallery(real, "real examples"))
+    return section("Samples", lead, body + gallery(real, "real examples"))
 
 
 def _spread(dataset: Dataset, most: int) -> Tensor:
@@ -148,14 +146,14 @@ def _classes(by_class: Tensor | None, evaluation: Evaluation, data: Data) -> str
         f"<div class=row><b>{escape(name)}</b>{gallery(x[: fitting(x, 12)], name)}</div>"
         for name, x in zip(names, by_class, strict=True)
     )
-    return _section("Samples by class", "Each row was asked for the class that it is named by.", rows)
+    return section("Samples by class", "Each row was asked for the class that it is named by.", rows)
 
 
 def _neighbours(neighbours: tuple[Tensor, Tensor] | None) -> str:
     if neighbours is None or neighbours[0].ndim != 4:
         return ""
     shown = fitting(neighbours[0], 24)
-    return _section(
+    return section(
         "Nearest training examples",
         "Each pair: a sample, then the training example nearest to it. Equal pictures would mean memorising.",
         pairs(neighbours[0][:shown], neighbours[1][:shown]),
@@ -175,7 +173,7 @@ def _figures(figures: Sequence[Figure]) -> str:
         "that by merit. The bar shows how far a value has come to it from the worst. "
         f"{', '.join(f'{sign} {said}' for sign, said in ARROWS.values())}."
     )
-    return _section("Figures", lead, table if figures else "")
+    return section("Figures", lead, table if figures else "")
 
 
 def _figure_row(figure: Figure) -> str:
@@ -183,28 +181,29 @@ def _figure_row(figure: Figure) -> str:
         "–" if figure.low is None or figure.high is None else f"{number(figure.low)} <i>to</i> {number(figure.high)}"
     )
     come = standing(figure)
-    counts = f"{figure.n_fake:,}" if not figure.n_real else f"{figure.n_fake:,} <i>vs</i> {figure.n_real:,}"
     note = f"<small class=note>{escape(figure.note)}</small>" if figure.note else ""
     cells = {
         "Value": f"<b>{number(figure.value)}</b>",
         "95% interval": interval,
         "Floor": "–" if figure.floor is None else number(figure.floor),
         "Standing": "–" if come is None else charts.gauge(come),
-        "N": counts,
-        "Extractor": f"<code>{escape(figure.extractor)}</code>",
+        "N": _counts(figure),
+        "Extractor": f"<code>{escape(figure.extractor)}</code>" if figure.extractor else "–",
         "Seed": str(figure.seed),
     }
     return (
-        f"<tr><th scope=row>{escape(entry(figure).title)} {_arrow(figure)}"
+        f"<tr><th scope=row>{escape(entry(figure).title)} {arrow(figure.better)}"
         f"<small>{escape(entry(figure).meaning)}</small>{note}</th>"
         + "".join(f'<td data-name="{name}"><span>{cell}</span></td>' for name, cell in cells.items())
         + "</tr>"
     )
 
 
-def _arrow(figure: Figure) -> str:
-    sign, said = ARROWS[figure.better]
-    return f'<span class=arrow title="{said}">{sign}</span>'
+def _counts(figure: Figure) -> str:
+    """Samples against real examples, or either alone."""
+    if figure.n_fake and figure.n_real:
+        return f"{figure.n_fake:,} <i>vs</i> {figure.n_real:,}"
+    return f"{figure.n_fake:,}" if figure.n_fake else f"{figure.n_real:,} <i>real</i>"
 
 
 def _histogram(evaluation: Evaluation, data: Data) -> str:
@@ -221,7 +220,7 @@ def _histogram(evaluation: Evaluation, data: Data) -> str:
     )  # fmt: skip
     lead = f"Bars: share of the samples in each class. Marks: {real}.{judge}"
     chart = charts.histogram(names, shares, expected)
-    return _section("Classes", lead, f'<figure class="chart single">{chart}</figure>')
+    return section("Classes", lead, f'<figure class="chart single">{chart}</figure>')
 
 
 # -- the diagnosis ---------------------------------------------------------------------------------
@@ -234,7 +233,7 @@ def _findings(findings: Sequence[Finding]) -> str:
         items += _finding(finding, advice="" if finding.advice in told else finding.advice)
         told.add(finding.advice)
     lead = "What was checked, what was measured, and where the limit lies."
-    return _section("Diagnosis", lead, f"<ul class=findings>{items}</ul>" if items else "")
+    return section("Diagnosis", lead, f"<ul class=findings>{items}</ul>" if items else "")
 
 
 def _finding(finding: Finding, *, advice: str) -> str:
@@ -268,7 +267,7 @@ def _curves(records: Sequence[Record]) -> str:
     drawn += [charts.lines(title, _series(health, names)) for title, names in HEALTH_CHARTS.items()]
     body = "".join(drawn)
     lead = "Every curve over the number of real images that the training had seen."
-    return _section("Training", lead, f"<div class=charts>{body}</div>" if body else "")
+    return section("Training", lead, f"<div class=charts>{body}</div>" if body else "")
 
 
 def _series(records: Sequence[Record], names: Sequence[str]) -> Mapping[str, list[charts.Point]]:
@@ -286,15 +285,4 @@ def _reproduction(evaluation: Evaluation, recipe: str | None) -> str:
     lead = f"This measures the same again; it took {evaluation.seconds:,.0f} s." if body else ""
     if recipe:
         body += f"<h3>The recipe of the training</h3><pre>{escape(recipe)}</pre>"
-    return _section("How to reproduce", lead, body)
-
-
-def number(value: float) -> str:
-    """A value with three significant digits, as a table shows it; whole numbers stay whole.
-
-    >>> number(0.0123), number(3.1), number(345.6), number(10_000), number(-2e-6)
-    ('0.0123', '3.10', '346', '10,000', '-2.00e-06')
-    """
-    if value == round(value) or abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:#.3g}".rstrip(".")
+    return section("How to reproduce", lead, body)

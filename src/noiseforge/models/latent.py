@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from noiseforge.data.spec import Spec
+from noiseforge.data.spec import Dataset, Spec
 from noiseforge.errors import UserError, unknown
 from noiseforge.models.player import Player
 from noiseforge.objectives.variational import guarded
@@ -34,6 +34,9 @@ class LatentModel(nn.Module, ABC):
         self.spec = spec
         self.width = latent
         self.classes = len(spec.classes) if conditional else 0
+
+    def prepare(self, data: Dataset) -> None:
+        """Takes from the training examples what a model starts from, before its first round: here nothing."""
 
     @abstractmethod
     def players(self) -> list[Player]:

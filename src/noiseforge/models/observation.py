@@ -43,6 +43,12 @@ class Observation(nn.Module):
             return 2 * torch.sigmoid(raw.float()) - 1
         return self._mean_and_log_scale(raw.float())[0]
 
+    def raw(self, mean: Tensor) -> Tensor:
+        """What a decoder must give, (outputs·C, ...), for `mean` (C, ...) in model units to be the centre."""
+        if self.settings.kind == "bernoulli":
+            return torch.logit((mean + 1) / 2, eps=RAREST)
+        return torch.cat([mean, *[torch.zeros_like(mean)] * (self.outputs - 1)])
+
     def _mean_and_log_scale(self, raw: Tensor) -> tuple[Tensor, Tensor]:
         if self.outputs == 1:
             return raw, self.log_scale.clamp(*LOG_SCALES)
@@ -50,5 +56,7 @@ class Observation(nn.Module):
         return mean, (self.log_scale + log_scale).clamp(*LOG_SCALES)
 
 
+RAREST = 1e-3
+"""Share of examples below which a pixel that is on, or off, counts as no rarer (the code of Burda et al. 2016)."""
 LOG_SCALES = (-7.0, 7.0)
 """Bounds of a log scale. A density has no largest value: without a bound, one pixel that never changes ends in NaN."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from noiseforge.data.spec import Batch, Spec
+from noiseforge.data.spec import Batch, Dataset, Spec
 from noiseforge.models.latent import Code, EncodingModel
 from noiseforge.models.observation import Observation
 from noiseforge.models.player import Moment, Player
@@ -23,6 +23,9 @@ from noiseforge.objectives.variational import (
 )
 from noiseforge.recipes.schema import CodingSettings, VAESettings, value_at
 
+PREPARED = 10_000
+"""Training examples whose mean a decoder starts from."""
+
 
 class Autoencoder(EncodingModel):
     """An encoder, a decoder and the likelihood between them; how they are trained is for subclasses."""
@@ -32,6 +35,14 @@ class Autoencoder(EncodingModel):
         self.observation = Observation(settings.likelihood)
         self.encoder = build_encoder(settings, spec, rng)
         self.decoder = build_decoder(settings, spec, self.observation.outputs, rng)
+
+    @torch.no_grad()
+    def prepare(self, data: Dataset) -> None:
+        """Starts the decoder at the mean of the examples: from 0, the code is given up before it is of use."""
+        some = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:PREPARED]
+        raw, bias = self.observation.raw(data.batch(some).x.mean(0)), self.decoder.output.bias
+        assert bias is not None
+        bias.copy_(raw.flatten() if bias.numel() == raw.numel() else raw.flatten(1).mean(1))
 
     def render(self, z: Tensor, y: Tensor | None) -> Tensor:
         return self.observation.mean(self.decoder(z, y))

@@ -21,6 +21,7 @@ log q are constants and the encoder's gradients carry the squares of the weights
 def guarded(log_variance: Tensor) -> Tensor:
     """log σ² clamped to (-30, 20), so that no exponent of it overflows; it has no slope beyond. NaN stays NaN.
 
+    >>> import torch
     >>> guarded(torch.tensor([-1e6, 1.0, 1e6]))
     tensor([-30.,   1.,  20.])
     """
@@ -35,6 +36,7 @@ def reparameterised(mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor
 def kl_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
     """KL(N(mean, σ²) ‖ N(0, 1)) element by element, in nats, shaped like `mean`. Kingma & Welling 2013, appendix B.
 
+    >>> import torch
     >>> kl_normal(torch.tensor([0.0, 2.0]), torch.zeros(2))
     tensor([0., 2.])
     """
@@ -44,6 +46,7 @@ def kl_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
 def kl_between(mean: Tensor, log_variance: Tensor, other_mean: Tensor, other_log_variance: Tensor) -> Tensor:
     """KL(N(mean, σ²) ‖ N(other_mean, other σ²)) element by element, in nats.
 
+    >>> import torch
     >>> kl_between(torch.tensor(3.0), torch.tensor(0.0), torch.tensor(1.0), torch.tensor(0.0))
     tensor(2.)
     """
@@ -73,6 +76,7 @@ def free_bits(kl: Tensor, least: float) -> Tensor:
 
     Kingma et al. 2016 (inverse autoregressive flow), eq. 15.
 
+    >>> import torch
     >>> free_bits(torch.tensor([[0.1, 1.0], [0.1, 3.0]]), 0.5)
     tensor(2.5000)
     """
@@ -87,6 +91,7 @@ def importance_bound(log_weights: Tensor) -> Tensor:
 
     Burda et al. 2016, eq. 8.
 
+    >>> import torch
     >>> importance_bound(torch.tensor([[1.0, 2.0], [3.0, 2.0]]).log())
     tensor([0.6931, 0.6931])
     """

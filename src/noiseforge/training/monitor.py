@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from noiseforge.data.pictures import show
 from noiseforge.data.spec import Batch, Data, Dataset
 from noiseforge.errors import Diverged
 from noiseforge.evaluation.health import measure
+from noiseforge.evaluation.likelihood import active_units
 from noiseforge.files import replacing
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ class Monitor:
         self.held_out = _some(data.test, draws)
 
     def look(self, images: int) -> dict[str, float]:
-        """Writes `samples/<images>.png` and returns the measures of health, where the model has a critic.
+        """Writes `samples/<images>.png`; returns the health of the samples, of the game and of the code, as there are.
 
         Raises:
             Diverged: samples or logits are not finite.
@@ -43,15 +45,28 @@ class Monitor:
         shown = samples if self.spec.modality == "point" else samples[:SHOWN]
         with replacing(self.folder / "samples" / f"{images:010d}.png") as temporary:
             show(shown, self.spec).save(temporary, format="PNG")
-        if not hasattr(self.model, "critique"):
-            return {}
+        return {**self._health(samples), **self._codes()}
+
+    def _health(self, samples: Tensor) -> dict[str, float]:
+        """The health of the samples and, where there is a critic, of the game."""
+        critique = getattr(self.model, "critique", None)
+        if critique is None:
+            return measure(samples, self.real.x)
         return measure(
             samples,
             self.real.x,
-            self.model.critique(self.real.x, self.real.y),
-            self.model.critique(samples, self.model.labels(EXAMPLES)),
-            held_out_logits=self.model.critique(self.held_out.x, self.held_out.y),
+            critique(self.real.x, self.real.y),
+            critique(samples, self.model.labels(EXAMPLES)),
+            held_out_logits=critique(self.held_out.x, self.held_out.y),
         )
+
+    def _codes(self) -> dict[str, float]:
+        """How much of a model's code is in use; nothing of a model without an encoder."""
+        encode = getattr(self.model, "encode", None)
+        if encode is None:
+            return {}
+        means = encode(self.held_out.x, self.held_out.y).mean
+        return {"active_units": active_units(means), "latent": means.shape[1]}
 
 
 def _some(dataset: Dataset, draws: torch.Generator) -> Batch:

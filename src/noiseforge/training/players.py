@@ -59,6 +59,7 @@ class Training:
         if self.settings.batch % processes.count:
             raise UserError(f"train.batch={self.settings.batch} must be a multiple of the {processes.count} processes")
         self.model = build_model(recipe.model, data.spec, torch.Generator().manual_seed(recipe.seed))
+        self.model.prepare(data.train)
         self.model.to(processes.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.seats = [Seat(player, processes.device) for player in self.model.players()]
         self.averages = {

@@ -40,3 +40,14 @@ def spherical(start: Tensor, end: Tensor, steps: int) -> Tensor:
         return ((1 - t) * a + t * b).to(start.dtype)
     weights = torch.sin((1 - t) * angle), torch.sin(t * angle)
     return ((weights[0] * a + weights[1] * b) / torch.sin(angle)).to(start.dtype)
+
+
+def linear(start: Tensor, end: Tensor, steps: int) -> Tensor:
+    """Points on the straight way between two latent vectors (D,), both ends included: (steps, D).
+
+    Raises:
+        UserError: fewer than 2 steps.
+    """
+    if steps < 2:
+        raise UserError(f"steps must be >= 2, got {steps}")
+    return torch.lerp(start, end, torch.linspace(0, 1, steps)[:, None])

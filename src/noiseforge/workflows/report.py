@@ -16,6 +16,7 @@ from noiseforge.data import Data
 from noiseforge.data.folder import OnBadFile
 from noiseforge.data.samples import Samples
 from noiseforge.errors import UserError
+from noiseforge.evaluation.coding_sections import CodingPictures
 from noiseforge.evaluation.diagnosis import diagnose
 from noiseforge.evaluation.figures import Evaluation
 from noiseforge.evaluation.neighbours import nearest_examples
@@ -73,7 +74,14 @@ def reproduction(
     return shlex.join(words)
 
 
-def write(folder: Path, evaluation: Evaluation, samples: Samples, real: Data, run: Run | None) -> None:
+def write(
+    folder: Path,
+    evaluation: Evaluation,
+    samples: Samples,
+    real: Data,
+    run: Run | None,
+    coding: CodingPictures | None = None,
+) -> None:
     """Writes the report, with the curves, the recipe and the diagnosis of the run where there is one."""
     from noiseforge.evaluation.report import write_report
 
@@ -89,6 +97,7 @@ def write(folder: Path, evaluation: Evaluation, samples: Samples, real: Data, ru
         by_class=_by_class(samples, len(real.spec.classes)),
         diagnosis=diagnose(records or (), evaluation, recipe=run.recipe, spec=run.spec) if run else None,
         recipe=to_yaml(run.recipe) if run else None,
+        coding=coding,
     )
 
 

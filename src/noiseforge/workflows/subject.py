@@ -17,6 +17,7 @@ from noiseforge.training.run import Run
 
 if TYPE_CHECKING:
     from noiseforge.models.latent import LatentModel
+    from noiseforge.workflows.posterior import Mixture
 
 RunLike = str | Path | Run
 SamplesLike = np.ndarray | Tensor
@@ -78,11 +79,12 @@ def subject_samples(
     return Samples(samples.x[kept], None if samples.y is None else samples.y[kept])
 
 
-def drawn(model: LatentModel, n: int, label: int | str | None, seed: int) -> Samples:
-    """n samples of a model and the labels that they were made for."""
-    labels = model.labels(n, label)
-    x = model.sample(n, label=labels, generator=torch.Generator().manual_seed(seed))
-    return Samples(x, labels)
+def drawn(model: LatentModel, n: int, label: int | str | None, seed: int, *, mixture: Mixture | None = None) -> Samples:
+    """n samples of a model and the labels that they were made for, from latents of its prior or of a mixture."""
+    labels, generator = model.labels(n, label), torch.Generator().manual_seed(seed)
+    if mixture is None:
+        return Samples(model.sample(n, label=labels, generator=generator), labels)
+    return Samples(model.decode(mixture.sample(n, generator, labels), labels), labels)
 
 
 def subject_name(subject: RunLike | SamplesLike) -> str:
