@@ -1,0 +1,93 @@
+"""Convolutions that halve a map, or double it, by a stride of 2."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, conv_transpose2d, pad
+
+WIDE = 16
+"""Channels of the finer map from which a product is the faster way to the gradient of the weights."""
+
+
+class Halving(nn.Conv2d):
+    """A convolution from a side of `fine` to half of it, rounded up: (N, inputs, fine, fine) -> (N, outputs, ...)."""
+
+    def __init__(self, inputs: int, outputs: int, *, fine: int) -> None:
+        super().__init__(inputs, outputs, _kernel(fine), stride=2, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not _by_product(x, self.in_channels):
+            return conv2d(x, self.weight, self.bias, stride=2, padding=1)
+        return _with_bias(ByProduct.apply(*_lowered(x, self.weight), False), self.bias)
+
+
+class Doubling(nn.ConvTranspose2d):
+    """A transposed convolution to a side of `fine`, from half of it rounded up.
+
+    It adds its bias in a step of its own: CPUs take up to nine times as long over the fused form (10.9 ms instead of
+    1.2 for 256 to 128 channels in bf16).
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, fine: int) -> None:
+        super().__init__(inputs, outputs, _kernel(fine), stride=2, padding=1)
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """(N, inputs, coarse, coarse) -> (N, outputs, fine, fine)."""
+        if not _by_product(x, self.out_channels):
+            return _with_bias(conv_transpose2d(x, self.weight, None, stride=2, padding=1), self.bias)
+        return _with_bias(ByProduct.apply(*_lowered(x, self.weight), True), self.bias)
+
+
+class ByProduct(torch.autograd.Function):
+    """Either convolution, the gradient of its weights taken as one matrix product.
+
+    In bf16 on a CPU the library's own way to that gradient is no faster than in fp32, 7.4 ms where the product takes
+    2.6 for 64 to 128 channels at 14 x 14, and was half of a DCGAN's training. All can be differentiated twice.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, transposed: bool) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.transposed = transposed
+        return (conv_transpose2d if transposed else conv2d)(x, weight, None, stride=2, padding=1)
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        (slope,), (x, weight) = slopes, ctx.saved_tensors
+        to_input = to_weight = None
+        if ctx.needs_input_grad[0]:
+            back = conv2d if ctx.transposed else conv_transpose2d
+            to_input = back(slope, weight, None, stride=2, padding=1)
+        if ctx.needs_input_grad[1]:
+            fine, coarse = (slope, x) if ctx.transposed else (x, slope)
+            to_weight = _product(fine, coarse, weight.shape[2])
+        return to_input, to_weight, None
+
+
+def _product(fine: Tensor, coarse: Tensor, kernel: int) -> Tensor:
+    """The sum over images and places of coarse times what the kernel sees of fine: (coarse, fine, kernel, kernel)."""
+    framed = pad(fine, (1, 1, 1, 1)).permute(0, 2, 3, 1).contiguous()
+    seen = framed.unfold(1, kernel, 2).unfold(2, kernel, 2).permute(0, 1, 2, 4, 5, 3)
+    channels, places = coarse.shape[1], seen.shape[:3].numel()
+    product = coarse.permute(0, 2, 3, 1).reshape(places, channels).t() @ seen.reshape(places, -1)
+    return product.view(channels, kernel, kernel, fine.shape[1]).permute(0, 3, 1, 2)
+
+
+def _by_product(x: Tensor, fine_channels: int) -> bool:
+    """Whether this is a training in bf16 on a CPU, and the finer map wide enough."""
+    cpu = x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and torch.is_grad_enabled()
+    return cpu and torch.get_autocast_dtype("cpu") == torch.bfloat16 and fine_channels >= WIDE
+
+
+def _lowered(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    return x.to(torch.bfloat16), weight.to(torch.bfloat16)
+
+
+def _with_bias(y: Tensor, bias: Tensor | None) -> Tensor:
+    return y if bias is None else y + bias.to(y.dtype)[:, None, None]
+
+
+def _kernel(fine: int) -> int:
+    # With stride 2 and padding 1, 4 halves an even side exactly, 3 an odd one rounded up; and back.
+    return 4 if fine % 2 == 0 else 3
