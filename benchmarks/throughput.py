@@ -34,9 +34,9 @@ IMAGES = 4096
 class Pictures:
     """Random grey pictures in memory: what they show does not change the speed."""
 
-    def __init__(self, spec: Spec):
+    def __init__(self, spec: Spec, count: int = IMAGES):
         self.spec = spec
-        self.x = torch.rand(IMAGES, *spec.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+        self.x = torch.rand(count, *spec.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
     @property
     def labels(self) -> None:

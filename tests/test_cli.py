@@ -18,6 +18,8 @@ from PIL import Image
 
 import noiseforge
 from noiseforge.cli import main
+from noiseforge.evaluation.figures import Evaluation, Figure
+from noiseforge.terminal import Terminal, show_evaluation
 
 TINY = ["train.images=256", "train.batch=32", "model.network=mlp", "model.latent=8"]
 TINY += [
@@ -289,6 +291,16 @@ def test_evaluate_measures_and_reports(capsys: pytest.CaptureFixture[str], copy:
     answer(capsys, "sample", copy, "-n", 100, "--out", tmp_path / "s.npy")
     again = answer(capsys, "evaluate", tmp_path / "s.npy", "--data", "digits", *words, "--out", tmp_path / "r")
     assert [f["value"] for f in again["figures"]] == pytest.approx([f["value"] for f in result["figures"]])
+
+
+@pytest.mark.parametrize(
+    ("n_fake", "n_real", "said"), [(1000, 179, "1,000 vs 179"), (1000, 0, "1,000"), (0, 1797, "1,797 real")]
+)
+def test_a_table_says_what_was_counted(capsys: pytest.CaptureFixture[str], n_fake: int, n_real: int, said: str) -> None:
+    figure = Figure(metric="kl", value=2.0, n_real=n_real, n_fake=n_fake, extractor="", seed=7, better="lower")
+    show_evaluation(Terminal(), Evaluation(subject="s", source="digits", figures=(figure,), created="", seconds=1.0))
+    row = capsys.readouterr().out.splitlines()[-1]
+    assert row.split(maxsplit=3)[3].split("  ")[0] == said and row.split()[-1] == "7"
 
 
 def found_by(capsys: pytest.CaptureFixture[str], run: Path) -> dict[str, str]:

@@ -174,7 +174,6 @@ def _figure_row(figure: Figure) -> tuple[str, ...]:
     from noiseforge.evaluation.glossary import ARROWS
 
     interval = "" if figure.low is None or figure.high is None else f"{figure.low:.4g} .. {figure.high:.4g}"
-    count = f"{figure.n_fake:,}" + (f" vs {figure.n_real:,}" if figure.n_real else "")
     floor = "" if figure.floor is None else f"{figure.floor:.4g}"
     return (
         figure.metric,
@@ -182,10 +181,17 @@ def _figure_row(figure: Figure) -> tuple[str, ...]:
         f"{figure.value:.4g}",
         interval,
         floor,
-        count,
+        _counts(figure),
         figure.extractor,
         str(figure.seed),
     )
+
+
+def _counts(figure: Figure) -> str:
+    """Samples against real examples, or either alone."""
+    if figure.n_fake and figure.n_real:
+        return f"{figure.n_fake:,} vs {figure.n_real:,}"
+    return f"{figure.n_fake:,}" if figure.n_fake else f"{figure.n_real:,} real"
 
 
 def _plain(value: object) -> str:

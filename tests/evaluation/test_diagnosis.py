@@ -297,6 +297,31 @@ def test_advice_names_keys_that_a_recipe_has() -> None:
     assert len(keys) > 8
 
 
+@pytest.mark.parametrize(
+    ("recipe", "refused", "said"),
+    [
+        ("image/mnist-vae", "generator discriminator packing", "model.optimiser.lr clip_norm mixture model.beta"),
+        ("image/mnist-iwae-5", "generator discriminator model.beta free_bits", "mixture model.optimiser.lr"),
+        ("image/mnist-aae", "model.generator model.beta packing", "mixture model.optimiser.lr model.discriminator.lr"),
+        ("image/mnist-vaegan", "model.optimiser", "mixture model.generator.lr packing model.beta"),
+        ("image/mnist", "model.optimiser mixture model.beta", "model.generator.lr model.discriminator.lr"),
+    ],
+)
+@pytest.mark.parametrize("spec", [PICTURES, None])
+def test_advice_names_no_key_that_the_recipe_lacks(recipe: str, refused: str, said: str, spec: Spec | None) -> None:
+    settings = read_recipe(recipe)
+    of_words = [tuple(remedy for remedy in remedies if not remedy.settings) for remedies in EVERY_REMEDY]
+    texts = [advice.advice(remedies, settings, spec) for remedies in (EVERY_REMEDY if spec else of_words)]
+    keys = set(re.findall(r"\b(?:model|train)\.[a-z_0-9.]*[a-z_0-9]", " ".join(texts)))
+    assert keys <= set(dotted(settings.model_dump()))
+    if spec:
+        assert [word for word in refused.split() if word in " ".join(texts)] == []
+        assert [word for word in said.split() if word not in " ".join(texts)] == []
+        assert all(
+            advice.advice(remedies, settings, spec) for remedies in (advice.AGAINST_COLLAPSE, advice.AGAINST_NAN)
+        )
+
+
 def dotted(settings: dict, prefix: str = "") -> Iterator[str]:
     for key, value in settings.items():
         yield prefix + key

@@ -107,7 +107,7 @@ class Order:
             piece = self._permuted(epoch)[offset : offset + end - position]
             pieces.append(piece)
             position += len(piece)
-        return torch.cat(pieces) if pieces else torch.empty(0, dtype=torch.int64)
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces or [torch.empty(0, dtype=torch.int64)])
 
     def _permuted(self, epoch: int) -> Tensor:
         if epoch != self._epoch:

@@ -144,7 +144,8 @@ class GAN(LatentModel):
     def _draw(self, n: int, moment: Moment) -> Tensor:
         s = self.settings
         draw = moment.noise.normal if s.latent_distribution == "normal" else moment.noise.uniform
-        return _joined(draw(n, s.latent), moment.noise.uniform(n, s.latent_categories))
+        z = draw(n, s.latent)
+        return _joined(z, moment.noise.uniform(n, s.latent_categories)) if s.latent_categories else z
 
     # -- what a trained model does ----------------------------------------------------------------------------
 
@@ -157,7 +158,7 @@ class GAN(LatentModel):
             z = torch.randn(n, s.latent, generator=generator)
         else:
             z = torch.rand(n, s.latent, generator=generator) * 2 - 1
-        return _joined(z, torch.rand(n, s.latent_categories, generator=generator))
+        return _joined(z, torch.rand(n, s.latent_categories, generator=generator)) if s.latent_categories else z
 
     @torch.inference_mode()
     def critique(self, x: Tensor, y: Tensor | None = None) -> Tensor:
@@ -169,6 +170,4 @@ class GAN(LatentModel):
 def _joined(z: Tensor, uniforms: Tensor) -> Tensor:
     """(N, latent), (N, K) uniforms to (N, latent + K): one of K categories joins, √K in its column, so E[z²] is 1."""
     k = uniforms.shape[1]
-    if not k:
-        return z
     return torch.cat([z, one_hot(uniforms.argmax(1), k).to(z.dtype) * math.sqrt(k)], 1)

@@ -99,10 +99,13 @@ class VAE(Autoencoder):
         """Minus the bound in its two terms, nats an example, the KL in closed form."""
         s = self.settings
         log_likelihood = self.observation.log_prob(self.decoder(reparameterised(*code, noise), y), target)
-        kl = kl_normal(*code)
-        moment.note("bound", log_likelihood.mean() - kl.sum(1).mean())
-        regulariser = free_bits(kl, s.free_bits) if s.free_bits else kl.sum(1).mean()
-        return {"reconstruction": -log_likelihood.mean(), "kl": value_at(s.beta, moment.images) * regulariser}
+        kl, beta = kl_normal(*code), value_at(s.beta, moment.images)
+        plain = kl.sum() / len(kl)
+        regulariser = free_bits(kl, s.free_bits) if s.free_bits else plain
+        terms = {"reconstruction": -log_likelihood.mean(), "kl": regulariser if beta == 1 else beta * regulariser}
+        if regulariser is not plain or beta != 1:  # else it is minus the sum of the terms
+            moment.note("bound", -(terms["reconstruction"] + plain))
+        return terms
 
     def _importance_weighted(
         self, target: Tensor, y: Tensor | None, code: Code, noise: Tensor, moment: Moment

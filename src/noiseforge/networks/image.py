@@ -19,7 +19,7 @@ from noiseforge.networks.blocks import (
     pieces,
     scaled,
 )
-from noiseforge.networks.strided import Doubling, Halving
+from noiseforge.networks.strided import Doubling, Flat, Halving, Map
 
 COARSEST = 4
 """A resolution above this is halved once more."""
@@ -83,7 +83,7 @@ class DCGANGenerator(nn.Module):
         batch_norm = [nn.BatchNorm2d(coarse[0])] if norm == "batch" else []
         layers: list[nn.Module] = [
             nn.Linear(self.labelled.width, math.prod(coarse)),
-            nn.Unflatten(1, coarse),
+            Map(coarse[0], coarse[1]),
             *batch_norm,
             ACTIVATIONS[activation](),
         ]
@@ -145,7 +145,7 @@ class DCGANDiscriminator(nn.Module):
             down = Halving(inputs + last, outputs * pieces(activation), fine=sides[level])
             unnormalised = norm == "batch" and level == 0
             layers += activated(down, norm="none" if unnormalised else norm, activation=activation)
-        self.hidden = nn.Sequential(*layers, nn.Flatten())
+        self.hidden = nn.Sequential(*layers, Flat())
         self.head = (head or logit_head(classes, norm))(channels[-1] * sides[-1] ** 2)
 
     def initialise(self, rng: torch.Generator) -> None:

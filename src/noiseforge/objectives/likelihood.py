@@ -29,7 +29,7 @@ def bernoulli(x: Tensor, logits: Tensor) -> Tensor:
     tensor([-1.3863])
     """
     _same_shape(x, logits)
-    return _summed(-binary_cross_entropy_with_logits(logits, x, reduction="none"))
+    return -_summed(binary_cross_entropy_with_logits(logits, x, reduction="none"))
 
 
 def gaussian(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:

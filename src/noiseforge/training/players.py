@@ -22,13 +22,15 @@ from noiseforge.training.processes import Processes
 class Seat:
     """A player at the table: its optimiser, and how many turns it has had."""
 
-    def __init__(self, player: Player, device: torch.device):
+    def __init__(self, player: Player, *, alone: bool):
         self.player = player
         self.settings = player.optimiser
         self.parameters = [p for p in player.module.parameters() if p.requires_grad]
         betas = (self.settings.beta1, value_at(self.settings.beta2, 0))
         lr = value_at(self.settings.lr, 0)
         self.optimiser = torch.optim.Adam(self.parameters, lr=lr, betas=betas, eps=self.settings.eps, fused=True)
+        self.inputs = None if alone else self.parameters
+        """What a backward pass may move: where nobody else plays, no pass need be told, and it is quicker so."""
         self.turns = 0
 
     def play(self, feed: Feed, moment: Moment, processes: Processes, precision: str) -> dict[str, Tensor]:
@@ -39,7 +41,7 @@ class Seat:
         batch = feed.next()
         with processes.autocast(precision):
             terms = self.player.loss(batch, moment)
-        reduce(torch.add, terms.values()).backward(inputs=self.parameters)
+        reduce(torch.add, terms.values()).backward(inputs=self.inputs)
         processes.average_gradients(self.parameters)
         if self.settings.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_norm)
@@ -61,7 +63,8 @@ class Training:
         self.model = build_model(recipe.model, data.spec, torch.Generator().manual_seed(recipe.seed))
         self.model.prepare(data.train)
         self.model.to(processes.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.seats = [Seat(player, processes.device) for player in self.model.players()]
+        players = self.model.players()
+        self.seats = [Seat(player, alone=len(players) == 1) for player in players]
         self.averages = {
             seat.player.name: Average(seat.player.module, self.settings.average_halflife)
             for seat in self.seats

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 import torch.distributed as dist
@@ -33,6 +34,7 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+@cache
 def computes_in_bf16(device: torch.device) -> bool:
     """Whether the processor multiplies in bf16 by itself, so that bf16 is faster and not an emulation."""
     if device.type == "cpu":
