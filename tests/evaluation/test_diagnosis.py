@@ -379,3 +379,10 @@ def test_health_without_a_critic_is_that_of_the_samples() -> None:
     alone = measure(mixture(1), mixture(0))
     assert alone.items() <= whole.items()
     assert "coverage" in alone and "discriminator_wins" not in alone
+
+
+def test_nats_of_large_pictures_are_no_divergence() -> None:
+    nats = [{"event": "train", "images": i, "autoencoder/reconstruction": 30_000.0 - i} for i in range(20)]
+    logits = [{"event": "train", "images": i, "discriminator/adversarial": 30_000.0 - i} for i in range(20)]
+    assert diagnose(nats).verdict != "diverged"
+    assert diagnose(logits).verdict == "diverged"

@@ -15,7 +15,7 @@ from noiseforge.recipes.schema import Recipe
 from noiseforge.training.loop import train
 from noiseforge.training.players import Training
 from noiseforge.training.processes import Processes
-from noiseforge.training.run import Run
+from noiseforge.training.run import POSTERIOR, Run
 
 SMALL = {"generator": {"width": 8}, "discriminator": {"width": 8}}
 PACKED = {"width": 8, "minibatch_std": True}
@@ -239,3 +239,24 @@ def test_a_decoder_starts_at_the_mean_of_the_data(name: str, digits: Data) -> No
     start = model.decode(torch.zeros(1, 16))[0]
     expected = mean.clamp(-0.998, 0.998) if "binarised" in name else mean.mean().expand_as(mean)
     torch.testing.assert_close(start, expected, atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("source", "likelihood", "said"),
+    [
+        ("digits", {"kind": "bernoulli"}, "set model.likelihood.binarise=dynamic"),
+        ("ring", {"kind": "bernoulli", "binarise": "dynamic"}, "take gaussian"),
+        ("ring", {"kind": "logistic"}, "take gaussian"),
+    ],
+)
+def test_a_likelihood_that_the_data_does_not_have_is_refused(source: str, likelihood: dict, said: str) -> None:
+    plan = recipe({**VAE, "network": "mlp", "likelihood": likelihood})
+    with pytest.raises(UserError, match=said):
+        Training(plan, load_data(source), Processes.join("cpu"))
+
+
+def test_new_weights_leave_no_mixture_of_old_codes(digits: Data, tmp_path: Path) -> None:
+    run = train(recipe(MODELS["iwae"]), digits, tmp_path / "run")
+    (run.path / POSTERIOR).write_bytes(b"of old codes")
+    train(recipe(MODELS["iwae"]), digits, tmp_path / "run", resume=True)
+    assert not (run.path / POSTERIOR).exists()

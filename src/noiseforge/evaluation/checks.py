@@ -52,10 +52,13 @@ def growth(evidence: Evidence) -> Finding | None:
     if not growth:
         return None
     term = max(growth, key=lambda k: growth[k])
-    largest = max(series, key=lambda k: median(series[k][-len(series[k]) // 10 :]))
+    ends = {k: median(values[-len(values) // 10 :]) for k, values in series.items()}
+    largest = max(ends, key=lambda k: ends[k])
+    # A likelihood is summed over the values of an example: of it any size is in order.
+    game = any(k.startswith("discriminator/") for k in series)
     numbers = (
         measured(f"growth of {term}", growth[term], "above", 100.0),
-        measured(f"size of {largest}", median(series[largest][-len(series[largest]) // 10 :]), "above", 1e4),
+        measured(f"size of {largest}", ends[largest], "above", 1e4 if game else math.inf),
     )
     quality = evidence.quality()
     good_samples = quality is not None and quality[1] >= 0.15

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from noiseforge.data.spec import Spec
+from noiseforge.errors import UserError
 from noiseforge.objectives import likelihood
 from noiseforge.recipes.schema import LikelihoodSettings
 
@@ -17,8 +19,12 @@ class Observation(nn.Module):
     A scale that is shared by all values is a parameter of this module; a learned one comes from the decoder.
     """
 
-    def __init__(self, settings: LikelihoodSettings):
+    def __init__(self, settings: LikelihoodSettings, spec: Spec):
         super().__init__()
+        if settings.kind != "gaussian" and spec.value_range != (-1.0, 1.0):
+            raise UserError(
+                f"likelihood.kind={settings.kind} is of values with two ends, and {spec.source} has none: take gaussian"
+            )
         self.settings = settings
         self.outputs = 2 if settings.scale == "learned" else 1
         start = torch.tensor(math.log(settings.sigma))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from noiseforge.data.spec import Batch, Dataset, Spec
+from noiseforge.errors import UserError
 from noiseforge.models.latent import Code, EncodingModel
 from noiseforge.models.observation import Observation
 from noiseforge.models.player import Moment, Player
@@ -32,7 +33,7 @@ class Autoencoder(EncodingModel):
 
     def __init__(self, settings: CodingSettings, spec: Spec, rng: torch.Generator):
         super().__init__(settings.latent, conditional=settings.conditional, spec=spec)
-        self.observation = Observation(settings.likelihood)
+        self.observation = Observation(settings.likelihood, spec)
         self.encoder = build_encoder(settings, spec, rng)
         self.decoder = build_decoder(settings, spec, self.observation.outputs, rng)
 
@@ -40,7 +41,14 @@ class Autoencoder(EncodingModel):
     def prepare(self, data: Dataset) -> None:
         """Starts the decoder at the mean of the examples: from 0, the code is given up before it is of use."""
         some = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:PREPARED]
-        raw, bias = self.observation.raw(data.batch(some).x.mean(0)), self.decoder.output.bias
+        x = data.batch(some).x
+        chosen = self.observation.settings
+        if chosen.kind == "bernoulli" and chosen.binarise == "none" and not bool((x.abs() == 1).all()):
+            raise UserError(
+                f"likelihood.binarise=none takes pixels that are on or off, and {data.spec.source} has others: "
+                "set model.likelihood.binarise=dynamic"
+            )
+        raw, bias = self.observation.raw(x.mean(0)), self.decoder.output.bias
         assert bias is not None
         bias.copy_(raw.flatten() if bias.numel() == raw.numel() else raw.flatten(1).mean(1))
 

@@ -289,6 +289,8 @@ class VAEGANSettings(AdversarialSettings):
         """The KL term has its closed form for a normal prior."""
         if self.latent_distribution != "normal" or self.latent_categories:
             raise ValueError("kind=vaegan: the prior is normal, leave latent_distribution and latent_categories out")
+        if self.augment:
+            raise ValueError("kind=vaegan with augment: a picture and its reconstruction would be augmented apart")
         return self
 
 

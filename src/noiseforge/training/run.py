@@ -29,6 +29,8 @@ from noiseforge.training.record import read_records
 if TYPE_CHECKING:
     from noiseforge.models.latent import LatentModel
 
+POSTERIOR = "posterior.npz"
+"""What was fitted to the codes of a model: of no use to other weights."""
 FORMAT = 1
 """Of state.pt: raised when an older state can no longer be resumed."""
 
@@ -112,6 +114,7 @@ class Run:
                 save_file({name: tensor.contiguous().cpu() for name, tensor in weights.items()}, temporary)
             except SafetensorError as error:
                 raise OSError(errno.ENOSPC, f"no room for the weights ({str(error).splitlines()[0]})") from error
+        (self.path / POSTERIOR).unlink(missing_ok=True)
 
     def save_state(self, state: dict[str, object]) -> None:
         """Writes state.pt, whole or not at all."""

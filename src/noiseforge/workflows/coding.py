@@ -15,9 +15,9 @@ from noiseforge.data.saving import check_picture, save_picture
 from noiseforge.data.spec import Dataset
 from noiseforge.errors import UserError
 from noiseforge.models.latent import EncodingModel, LatentModel
-from noiseforge.training.run import Run
+from noiseforge.training.run import POSTERIOR, Run
 from noiseforge.workflows.latent import Encodings, check_encodings_target, encodings, save_encodings
-from noiseforge.workflows.posterior import NAME, Mixture, fit_mixture
+from noiseforge.workflows.posterior import Mixture, fit_mixture
 from noiseforge.workflows.subject import RunLike, opened_run, reference
 
 MOST_FITTED = 20_000
@@ -108,7 +108,7 @@ def reconstruct(
 
 def posterior(run: Run, model: LatentModel, *, seed: int = 0) -> Mixture:
     """The mixture fitted to the codes of a run's training data; where there is none, it is fitted and kept."""
-    path = run.path / NAME
+    path = run.path / POSTERIOR
     if path.is_file():
         return Mixture.load(path)
     encoder = _with_encoder(model, run)

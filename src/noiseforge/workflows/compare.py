@@ -25,7 +25,7 @@ from noiseforge.evaluation.features import Extractor, check_name, default_featur
 from noiseforge.evaluation.run_comparison import Contender, RunComparison
 from noiseforge.files import new_folder
 from noiseforge.training.processes import choose_device
-from noiseforge.training.run import Run
+from noiseforge.training.run import POSTERIOR, Run
 from noiseforge.workflows.measurements import (
     likelihood,
     peak_memory,
@@ -33,7 +33,7 @@ from noiseforge.workflows.measurements import (
     samples_per_second,
     training_seconds,
 )
-from noiseforge.workflows.posterior import NAME, Mixture
+from noiseforge.workflows.posterior import Mixture
 from noiseforge.workflows.subject import reference
 
 Progress = Callable[[str, float], None]
@@ -178,8 +178,8 @@ def _contenders(name: str, run: Run, setting: Setting, tell: Progress) -> Iterat
     contender, samples = _sampled(name, run, setting, from_prior, {**facts, **measured}, prior)
     shown = (again.originals[:PAIRS], again.again[:PAIRS]) if again else (None, None)
     yield contender, Pictures(samples, *shown)
-    if again and (run.path / NAME).is_file():
-        draw = _mixture_draw(model, run.path / NAME)
+    if again and (run.path / POSTERIOR).is_file():
+        draw = _mixture_draw(model, run.path / POSTERIOR)
         contender, samples = _sampled(f"{name}, mixture", run, setting, draw, facts, after)
         yield contender, Pictures(samples)
 
@@ -221,5 +221,6 @@ def _mixture_draw(model: Any, path: Path) -> Draw:
 
 def _machine(device: str) -> str:
     chosen = choose_device(device)
-    kind = torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else platform.machine()
+    named = getattr(torch.get_device_module(chosen), "get_device_name", None)
+    kind = named(chosen) if named else platform.machine()
     return f"{chosen.type}, {kind}, {torch.get_num_threads()} threads"

@@ -19,8 +19,6 @@ from noiseforge.workflows.latent import Encodings
 
 log = logging.getLogger(__name__)
 
-NAME = "posterior.npz"
-"""The file of a run that keeps its mixture."""
 ITERATIONS = 200
 
 
