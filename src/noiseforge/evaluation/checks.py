@@ -54,15 +54,13 @@ def growth(evidence: Evidence) -> Finding | None:
     term = max(growth, key=lambda k: growth[k])
     ends = {k: median(values[-len(values) // 10 :]) for k, values in series.items()}
     largest = max(ends, key=lambda k: ends[k])
+    numbers = [measured(f"growth of {term}", growth[term], "above", 100.0)]
     # A likelihood is summed over the values of an example: of it any size is in order.
-    game = any(k.startswith("discriminator/") for k in series)
-    numbers = (
-        measured(f"growth of {term}", growth[term], "above", 100.0),
-        measured(f"size of {largest}", ends[largest], "above", 1e4 if game else math.inf),
-    )
+    if any(k.startswith("discriminator/") for k in series):
+        numbers.append(measured(f"size of {largest}", ends[largest], "above", 1e4))
     quality = evidence.quality()
     good_samples = quality is not None and quality[1] >= 0.15
-    times = f"{term} ends {growth[term]:,.0f} times larger than it was, {largest} at {numbers[1].value:,.0f}"
+    times = f"{term} ends {growth[term]:,.0f} times larger than it was, {largest} at {ends[largest]:,.0f}"
     return graded(
         evidence,
         "bounded game",
