@@ -88,7 +88,7 @@ class DCGANGenerator(nn.Module):
             ACTIVATIONS[activation](),
         ]
         for level in reversed(range(1, len(channels))):
-            up = Doubling(channels[level], channels[level - 1], fine=sides[level])
+            up = Doubling(channels[level], channels[level - 1], fine=sides[level], bias=norm != "batch")
             layers += activated(up, norm=norm, activation=activation)
         self.hidden = nn.Sequential(*layers)
         self.output = Doubling(channels[0], shape[0], fine=sides[0])
@@ -142,9 +142,10 @@ class DCGANDiscriminator(nn.Module):
         for level, (inputs, outputs) in enumerate(pairwise(channels)):
             last = minibatch_std and level == len(channels) - 2
             layers += [MinibatchStd()] if last else []
-            down = Halving(inputs + last, outputs * pieces(activation), fine=sides[level])
-            unnormalised = norm == "batch" and level == 0
-            layers += activated(down, norm="none" if unnormalised else norm, activation=activation)
+            own = "none" if norm == "batch" and level == 0 else norm
+            wide = outputs * pieces(activation)
+            down = Halving(inputs + last, wide, fine=sides[level], bias=own != "batch")
+            layers += activated(down, norm=own, activation=activation)
         self.hidden = nn.Sequential(*layers, Flat())
         self.head = (head or logit_head(classes, norm))(channels[-1] * sides[-1] ** 2)
 

@@ -13,8 +13,8 @@ NARROW = 4
 class Halving(nn.Conv2d):
     """A convolution from a side of `fine` to half of it, rounded up: (N, inputs, fine, fine) -> (N, outputs, ...)."""
 
-    def __init__(self, inputs: int, outputs: int, *, fine: int) -> None:
-        super().__init__(inputs, outputs, _kernel(fine), stride=2, padding=1)
+    def __init__(self, inputs: int, outputs: int, *, fine: int, bias: bool = True) -> None:
+        super().__init__(inputs, outputs, _kernel(fine), stride=2, padding=1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         if not _by_product(x):
@@ -29,8 +29,8 @@ class Doubling(nn.ConvTranspose2d):
     1.2 for 256 to 128 channels in bf16).
     """
 
-    def __init__(self, inputs: int, outputs: int, *, fine: int) -> None:
-        super().__init__(inputs, outputs, _kernel(fine), stride=2, padding=1)
+    def __init__(self, inputs: int, outputs: int, *, fine: int, bias: bool = True) -> None:
+        super().__init__(inputs, outputs, _kernel(fine), stride=2, padding=1, bias=bias)
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """(N, inputs, coarse, coarse) -> (N, outputs, fine, fine)."""
