@@ -21,31 +21,15 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from benchmarks.measure import interleave, ratio, save
-from benchmarks.throughput import Pictures
+from benchmarks.throughput import Pictures, ours
 from noiseforge.data.spec import Data, Spec
 from noiseforge.models import build_model
 from noiseforge.recipes.load import read_recipe
 from noiseforge.recipes.schema import Recipe
-from noiseforge.training.loop import CHECK_EVERY
-from noiseforge.training.players import Training
-from noiseforge.training.processes import Processes, computes_in_bf16
-from noiseforge.training.record import Tally
+from noiseforge.training.processes import computes_in_bf16
 
 LATENT = 50
 BATCH = 100
-
-
-def ours(recipe: Recipe, data: Data, steps: int) -> Callable[[], None]:
-    """Our loop with its checks of the terms."""
-    training, tally = Training(recipe, data, Processes.join("cpu")), Tally()
-
-    def run() -> None:
-        for done in range(1, steps + 1):
-            tally.add(training.images, training.round())
-            if done % CHECK_EVERY == 0 or done == steps:
-                tally.check()
-
-    return run
 
 
 def bare(recipe: Recipe, data: Data, steps: int) -> Callable[[], None]:
