@@ -232,7 +232,8 @@ def neighbours(
     if out is not None:
         check_picture(Path(out), overwrite=overwrite)
     real, run = reference(subject, data, on_bad_file)
-    samples = subject_samples(subject, run, real.spec, n, seed, device, on_bad_file)
+    model = run.load_model(device) if run else None
+    samples = subject_samples(subject, model, real.spec, n, seed, on_bad_file)
     pairs, distances, indices = paired(samples.x, real)
     if out is not None:
         options = {"columns": SHOWN} if real.spec.modality == "image" else {}
@@ -284,8 +285,7 @@ def evaluate(
     with new_folder(folder) if folder else nullcontext():  # before the work: what cannot be written is told now
         count = n or (settings.samples if settings else None)
         model = run.load_model(device) if run else None
-        given = (subject, None, real.spec, count, seed, device, on_bad_file)
-        samples = drawn(model, count or 1, None, seed) if model else subject_samples(*given)
+        samples = subject_samples(subject, model, real.spec, count, seed, on_bad_file)
         names = None if metrics is None else tuple(metrics)
         asked: dict[str, Any] = {"features": features, "metrics": names, "seed": seed}
         evaluation = evaluate_samples(

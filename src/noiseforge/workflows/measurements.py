@@ -16,6 +16,7 @@ from noiseforge.data.spec import Data
 from noiseforge.data.split import seeded
 from noiseforge.evaluation.bootstrap import NORMAL, Interval, normal_interval
 from noiseforge.evaluation.figures import Better, Figure
+from noiseforge.evaluation.likelihood import likelihood_figures
 from noiseforge.workflows.latent import MOST_PROBED, NEIGHBOURS, encodings, probe
 
 EXAMPLES = 1000
@@ -88,13 +89,10 @@ def likelihood(
     """The figures, and what they are likelihoods of; nothing where the model has none."""
     if not hasattr(model, "log_weights"):
         return (), ""
-    from noiseforge.evaluation.likelihood import likelihood_figures
-
     figures = likelihood_figures(model, data, n=EXAMPLES, samples=samples, seed=seed, progress=progress)
-    return (
-        figures,
-        "of binarised data" if model.binarises else "of the data's levels" if model.discrete else "a density",
-    )
+    if model.binarises:
+        return figures, "of binarised data"
+    return figures, "of the data's levels" if model.discrete else "a density"
 
 
 def samples_per_second(draw: Callable[[int, torch.Generator], object], seed: int) -> float:

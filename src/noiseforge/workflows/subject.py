@@ -59,16 +59,15 @@ def reference(
 
 def subject_samples(
     subject: RunLike | SamplesLike,
-    run: Run | None,
+    model: LatentModel | None,
     spec: Spec,
     n: int | None,
     seed: int,
-    device: str,
     on_bad_file: OnBadFile,
 ) -> Samples:
-    """Samples drawn from a run, or n of those that are given, by chance."""
-    if run is not None:
-        return drawn(run.load_model(device), n or 1, None, seed)
+    """Samples drawn from the model of a run, or n of those that are given, by chance."""
+    if model is not None:
+        return drawn(model, n or 1, None, seed)
     if isinstance(subject, SamplesLike):
         samples = as_samples(subject, spec)
     else:
