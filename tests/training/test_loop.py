@@ -185,9 +185,10 @@ if training.processes.writes:
 
 
 def test_two_processes_equal_one_with_the_whole_batch(digits: Data, tmp_path: Path) -> None:
-    """Networks without batch statistics, and a penalty, which differentiates twice."""
+    """Networks without batch statistics, a penalty, which differentiates twice, and fp32: bf16 rounds gradients far more."""
     plain = {"width": 8}
     shared = recipe(loss="nonsaturating", r1=1.0, r2=1.0, augment="", generator=plain, discriminator=plain)
+    shared = shared.model_copy(update={"train": shared.train.model_copy(update={"precision": "fp32"})})
     (tmp_path / "two.py").write_text(TWO_PROCESSES)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
     command = [*launcher, tmp_path / "two.py", shared.model_dump_json(), tmp_path / "two.pt"]
@@ -202,8 +203,7 @@ def test_two_processes_equal_one_with_the_whole_batch(digits: Data, tmp_path: Pa
     moved = torch.cat([(one[name] - start[name]).flatten() for name in one]).norm()
     apart = torch.cat([(one[name] - two[name]).flatten() for name in one]).norm()
     assert moved > 0.01
-    # Adam turns the rounding of a gradient near zero into a step of its own, so single weights may differ more.
-    assert apart < 2e-3 * moved
+    assert apart < 1e-5 * moved
 
 
 @pytest.mark.slow
