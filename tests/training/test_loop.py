@@ -185,7 +185,7 @@ if training.processes.writes:
 
 
 def test_two_processes_equal_one_with_the_whole_batch(digits: Data, tmp_path: Path) -> None:
-    """Networks without batch statistics, a penalty, which differentiates twice, and fp32: bf16 rounds gradients far more."""
+    """Networks without batch statistics; a penalty, which differentiates twice; fp32, as bf16 rounds far more."""
     plain = {"width": 8}
     shared = recipe(loss="nonsaturating", r1=1.0, r2=1.0, augment="", generator=plain, discriminator=plain)
     shared = shared.model_copy(update={"train": shared.train.model_copy(update={"precision": "fp32"})})
