@@ -67,8 +67,8 @@ class LinearGaussian(nn.Module):
         mean, log_variance = self.posterior(x)
         return Code(mean + self.shift, log_variance + self.widening)
 
-    def target(self, x: Tensor, uniforms: Tensor) -> Tensor:
-        return binarised(x, uniforms) if self.binarises else x
+    def target(self, x: Tensor, thresholds: Tensor) -> Tensor:
+        return binarised(x, thresholds) if self.binarises else x
 
     def log_weights(self, target: Tensor, y: Tensor | None, noise: Tensor) -> Tensor:
         assert not self.training and not torch.is_grad_enabled()

@@ -56,8 +56,8 @@ class LikelihoodModel(Protocol):
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Encoded: ...
 
-    def target(self, x: Tensor, uniforms: Tensor) -> Tensor:
-        """What the likelihood is of, (N, *shape): x itself, or x binarised by the uniforms."""
+    def target(self, x: Tensor, thresholds: Tensor) -> Tensor:
+        """What the likelihood is of, (N, *shape): x itself, or x binarised by thresholds uniform in [-1, 1)."""
 
     def log_weights(self, target: Tensor, y: Tensor | None, noise: Tensor) -> Tensor:
         """log p(x|z) + log p(z) − log q(z|x), (k, N), at z = mean + σ · noise, where noise is (k, N, latent)."""
@@ -231,8 +231,8 @@ class _Draws:
         self.latent = model.settings.latent
         x = x.detach().cpu().float().contiguous() + 0.0  # which turns -0.0 into the 0.0 that it equals
         self.generators = [_generator(seed, example) for example in x]
-        uniforms = torch.stack([torch.rand(model.spec.shape, generator=own) for own in self.generators])
-        self.target = model.target(x.to(self.device), uniforms.to(self.device))
+        thresholds = torch.stack([torch.rand(model.spec.shape, generator=own) * 2 - 1 for own in self.generators])
+        self.target = model.target(x.to(self.device), thresholds.to(self.device))
 
     def noise(self, samples: int) -> Tensor:
         """The next (samples, N, latent) draws of N(0, 1) on the device; samples a multiple of PIECE."""

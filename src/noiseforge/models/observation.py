@@ -37,7 +37,7 @@ class Observation(nn.Module):
         """log p(x|z) in nats, (N,), of (N, *shape) from what the decoder gave, (N, outputs·C, ...)."""
         raw = raw.float()
         if self.settings.kind == "bernoulli":
-            return likelihood.bernoulli((x + 1) / 2, raw)
+            return likelihood.bernoulli(x, raw)
         mean, log_scale = self._mean_and_log_scale(raw)
         if self.settings.kind == "gaussian":
             return likelihood.gaussian(x, mean, log_scale)

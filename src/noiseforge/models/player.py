@@ -41,7 +41,8 @@ class Noise:
         return torch.Generator().manual_seed(seed + self.rank)
 
     def _own_rows(self, whole: Tensor) -> Tensor:
-        return whole.chunk(self.processes)[self.rank].to(self.device)
+        own = whole if self.processes == 1 else whole.chunk(self.processes)[self.rank]
+        return own.to(self.device)
 
 
 @dataclass

@@ -60,24 +60,23 @@ class Autoencoder(EncodingModel):
         """Whether the likelihood is of pixels that are drawn, or cut, to two values."""
         return self.observation.settings.binarise != "none"
 
-    def target(self, x: Tensor, uniforms: Tensor) -> Tensor:
+    def target(self, x: Tensor, thresholds: Tensor) -> Tensor:
         """What the likelihood is of: x itself, or its binarisation in {-1, 1}.
 
         Args:
             x: (N, *shape) in model units.
-            uniforms: like x, in [0, 1); dynamic binarisation compares with them.
+            thresholds: like x, uniform in [-1, 1); dynamic binarisation compares with them.
         """
         binarise = self.observation.settings.binarise
         if binarise == "none":
             return x
-        return 2 * binarised(x, uniforms if binarise == "dynamic" else torch.full_like(x, 0.5)) - 1
+        return binarised(x, thresholds if binarise == "dynamic" else torch.zeros_like(x))
 
     def drawn_target(self, x: Tensor, moment: Moment) -> Tensor:
-        """`target` with the uniforms of a training."""
+        """`target` with the thresholds of a training."""
         if self.observation.settings.binarise != "dynamic":
             return self.target(x, x)
-        uniforms = (moment.noise.uniform(len(x), x[0].numel()) + 1) / 2
-        return self.target(x, uniforms.view(x.shape))
+        return self.target(x, moment.noise.uniform(len(x), x[0].numel()).view(x.shape))
 
 
 class VAE(Autoencoder):
@@ -96,9 +95,9 @@ class VAE(Autoencoder):
         y, target = self.condition(batch.y), self.drawn_target(batch.x, moment)
         code = self.code(target, y)
         noise = moment.noise.normal(len(target), s.importance_samples * self.width)
-        noise = noise.view(len(target), s.importance_samples, self.width).transpose(0, 1)
         if s.importance_samples == 1 and s.gradient == "standard":
-            return self._evidence_lower_bound(target, y, code, noise[0], moment)
+            return self._evidence_lower_bound(target, y, code, noise, moment)
+        noise = noise.view(len(target), s.importance_samples, self.width).transpose(0, 1)
         return self._importance_weighted(target, y, code, noise, moment)
 
     def _evidence_lower_bound(

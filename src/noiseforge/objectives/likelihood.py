@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
+from torch.nn.functional import logsigmoid
 
 from noiseforge.objectives.variational import guarded, normal_log_density
 
@@ -13,11 +13,10 @@ Number = TypeVar("Number", float, Tensor)
 
 
 def bernoulli(x: Tensor, logits: Tensor) -> Tensor:
-    """Σ x log σ(logits) + (1 − x) log(1 − σ(logits)), giving (N,) in nats.
+    """Σ log σ(x · logits), giving (N,) in nats: of values that are 1 with probability σ(logits), else -1.
 
     Args:
-        x: (N, ...), 0 or 1: see `binarised`. Values between them are soft targets; of them this is a cross-entropy
-            and no likelihood, nor comparable with one.
+        x: (N, ...), -1 or 1: see `binarised`.
         logits: (N, ...).
 
     Raises:
@@ -25,11 +24,11 @@ def bernoulli(x: Tensor, logits: Tensor) -> Tensor:
 
     Kingma & Welling 2013, appendix C.1.
 
-    >>> bernoulli(torch.tensor([[0.0, 1.0]]), torch.zeros(1, 2))
+    >>> bernoulli(torch.tensor([[-1.0, 1.0]]), torch.zeros(1, 2))
     tensor([-1.3863])
     """
     _same_shape(x, logits)
-    return -_summed(binary_cross_entropy_with_logits(logits, x, reduction="none"))
+    return _summed(logsigmoid(x * logits))
 
 
 def gaussian(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
@@ -87,20 +86,21 @@ def discretised_logistic(x: Tensor, mean: Tensor, log_scale: Tensor, *, levels: 
     return _summed(mass + inside.expand_as(mass).masked_fill(first | last, 0))
 
 
-def binarised(x: Tensor, uniforms: Tensor) -> Tensor:
-    """x in [-1, 1] -> 0 or 1, being 1 with probability (x + 1) / 2: where a uniform lies below that.
+def binarised(x: Tensor, thresholds: Tensor) -> Tensor:
+    """x in [-1, 1] -> 1 where it lies above its threshold, else -1.
 
     Args:
         x: (N, ...), in model units.
-        uniforms: (N, ...), in [0, 1); new ones at every look at x are the dynamic binarisation.
+        thresholds: (N, ...); uniform in [-1, 1), they give 1 with probability (x + 1) / 2, and new ones at every look
+            at x are the dynamic binarisation.
 
     Raises:
         ValueError: the shapes differ.
 
     Salakhutdinov & Murray 2008; drawn anew each time as in Burda et al. 2016.
     """
-    _same_shape(x, uniforms)
-    return (uniforms < 0.5 * (x + 1)).to(x.dtype)
+    _same_shape(x, thresholds)
+    return (x > thresholds).to(x.dtype).mul_(2).sub_(1)
 
 
 def bits_per_dimension(nats: Number, dimensions: int) -> Number:

@@ -50,7 +50,7 @@ class Seat:
         if self.player.after_step is not None:
             self.player.after_step()
         self.turns += 1
-        return {f"{self.player.name}/{name}": value for name, value in {**terms, **moment.notes}.items()}
+        return {f"{self.player.name}/{name}": value.detach() for name, value in {**terms, **moment.notes}.items()}
 
 
 class Training:

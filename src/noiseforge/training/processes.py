@@ -107,7 +107,7 @@ class Processes:
 
     def own_rows(self, whole: Tensor) -> Tensor:
         """This process's contiguous share of the rows of a batch."""
-        return whole.chunk(self.count)[self.rank]
+        return whole if self.count == 1 else whole.chunk(self.count)[self.rank]
 
     def autocast(self, precision: str) -> AbstractContextManager[object]:
         """The context of `train.precision` for the forward passes.
