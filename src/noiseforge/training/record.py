@@ -39,7 +39,7 @@ class Tally:
         self._rounds = []
         if not flat:
             return
-        values = torch.stack([value if value.dtype == torch.float32 else value.float() for _, _, value in flat]).tolist()
+        values = torch.stack([value.float() for _, _, value in flat]).tolist()
         for (images, name, _), value in zip(flat, values, strict=True):
             if value != value or value in (float("inf"), float("-inf")):
                 raise Diverged(f"{name} became {value} after {images} images")
