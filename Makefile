@@ -20,10 +20,10 @@ bench: .venv/.installed
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.metrics
 
-.venv/.installed: pyproject.toml constraints.txt
+.venv/.installed: pyproject.toml constraints.txt src/noiseforge/networks/wavenet/kernel.cpp
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,log]'
 	touch $@
 
 clean:
-	rm -rf .venv build dist src/*.egg-info
+	rm -rf .venv build dist src/*.egg-info src/noiseforge/networks/wavenet/_kernel.*

@@ -28,6 +28,7 @@ from noiseforge.evaluation.evidence import images_seen
 from noiseforge.evaluation.figures import Evaluation
 from noiseforge.files import new_folder
 from noiseforge.models import build_model
+from noiseforge.models.latent import LatentModel
 from noiseforge.recipes.load import read_recipe, to_yaml
 from noiseforge.recipes.schema import Recipe
 from noiseforge.training.loop import train as train_players
@@ -52,8 +53,9 @@ from noiseforge.workflows.subject import (
 
 if TYPE_CHECKING:
     from noiseforge.data.folder import OnBadFile
+    from noiseforge.data.samples import Samples
     from noiseforge.evaluation.run_comparison import RunComparison
-    from noiseforge.models.latent import LatentModel
+    from noiseforge.models.model import Model
 
 
 class Neighbours(NamedTuple):
@@ -137,7 +139,7 @@ def plan(
     return Plan(to_yaml(resolved), summary)
 
 
-def load(run: RunLike, *, device: str = "auto") -> LatentModel:
+def load(run: RunLike, *, device: str = "auto") -> Model:
     """The trained model of a run, with averaged weights, ready to sample.
 
     Raises:
@@ -146,18 +148,35 @@ def load(run: RunLike, *, device: str = "auto") -> LatentModel:
     return opened_run(run).load_model(device)
 
 
-def sample(
+def sample(run: RunLike, n: int, **chosen: Any) -> np.ndarray:
+    """Draws samples: pictures (n, C, H, W) float32 in [-1, 1], points (n, D) in source units, sound (n, 1, T).
+
+    Args:
+        run: a run or its folder.
+        n: how many.
+        **chosen: see `draw`.
+    """
+    opened = opened_run(run)
+    return _array(draw(opened, n, **chosen).x, opened.spec)
+
+
+def draw(
     run: RunLike,
     n: int,
     *,
     label: int | str | None = None,
     prior: Literal["normal", "mixture"] = "normal",
+    speaker: int | str | None = None,
+    seconds: float | None = None,
+    temperature: float | None = None,
+    nucleus: float | None = None,
     seed: int = 0,
     device: str = "auto",
     out: str | Path | None = None,
     overwrite: bool = False,
-) -> np.ndarray:
-    """Draws samples: pictures (n, C, H, W) float32 in [-1, 1], points (n, D) in source units.
+    progress: Callable[[float], None] | None = None,
+) -> Samples:
+    """Draws samples in model units, with the labels that they were made for and, of sound, lengths and speakers.
 
     Args:
         run: a run or its folder.
@@ -165,19 +184,27 @@ def sample(
         label: one class, by index or name, of a conditional model; None takes the classes in turn.
         prior: where latents are drawn: the model's own prior, or of a model with an encoder a Gaussian mixture that is
             fitted to the codes of the training data, once, and kept in the run.
-        seed: of the latent draws.
+        speaker: of a model of sound, one by index or name; None takes them in turn.
+        seconds: of each clip; None draws the durations of training clips.
+        temperature: of sound; below 1 prefers what is likely.
+        nucleus: of sound: the share of the probability that is drawn from.
+        seed: of the draws.
         device: auto, cpu or cuda.
         out: where to save them, in the form that its ending names (see `save_samples`).
         overwrite: replace the file or the folder of samples at `out`.
+        progress: of sound, called with the share that is done.
     """
     opened = opened_run(run)
     if out is not None:
         check_target(out, opened.spec, overwrite=overwrite)
     model = opened.load_model(device)
-    samples = drawn(model, n, label, seed, mixture=posterior(opened, model) if prior == "mixture" else None)
+    sound = {"speaker": speaker, "seconds": seconds, "temperature": temperature, "nucleus": nucleus}
+    mixture = posterior(opened, model) if prior == "mixture" else None
+    samples = drawn(model, n, label, seed, mixture=mixture, progress=progress, **sound)
     if out is not None:
-        save_samples(out, samples.x, opened.spec, samples.y, overwrite=overwrite)
-    return _array(samples.x, opened.spec)
+        kept: dict[str, Any] = {"length": samples.length, "speaker": samples.speaker, "overwrite": overwrite}
+        save_samples(out, samples.x, opened.spec, samples.y, **kept)
+    return samples
 
 
 def interpolate(
@@ -201,6 +228,8 @@ def interpolate(
     if out is not None:
         check_target(out, opened.spec, overwrite=overwrite)
     model = opened.load_model(device)
+    if not isinstance(model, LatentModel):
+        raise UserError(f"{opened.path} has no latent space to walk through (model.kind={opened.recipe.model.kind})")
     ends = [model.latent(1, torch.Generator().manual_seed(seed))[0] for seed in (seed_a, seed_b)]
     labels = model.labels(steps, label)
     if labels is not None:
@@ -274,8 +303,8 @@ def evaluate(
     Raises:
         UserError: the samples, the data, a metric or the features do not exist or do not fit together.
     """
-    from noiseforge.evaluation.evaluate import evaluate_samples
     from noiseforge.workflows.coding_report import coding_pictures, encodes, with_coding
+    from noiseforge.workflows.measured import measured, with_bits
 
     real, run = reference(subject, data, on_bad_file)
     folder = report_folder(subject, out)
@@ -288,17 +317,12 @@ def evaluate(
         samples = subject_samples(subject, model, real.spec, count, seed, on_bad_file)
         names = None if metrics is None else tuple(metrics)
         asked: dict[str, Any] = {"features": features, "metrics": names, "seed": seed}
-        evaluation = evaluate_samples(
-            samples.x,
-            real,
-            labels=samples.y,
-            **asked,
-            subject=subject_name(subject),
-            device=choose_device(device),
-            progress=progress,
-        )
+        told: dict[str, Any] = {"subject": subject_name(subject), "device": choose_device(device), "progress": progress}
+        evaluation = measured(samples, real, **asked, **told)
         command = reproduction(subject, data, on_bad_file, {**asked, "n": len(samples.x)})
         evaluation = evaluation.model_copy(update={"command": command, "images": images})
+        if model and names is None:
+            evaluation = with_bits(evaluation, model, real, seed=seed, progress=progress)
         pictures = None
         if model and settings and names is None and encodes(model, real):
             coded: dict[str, Any] = {"seed": seed, "progress": progress}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -122,6 +123,13 @@ def recipes(
 def data(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="digits, ring, grid, a folder, .npy, .npz, ...")],
     size: Annotated[int | None, typer.Option("--size", help="Side in pixels to bring pictures to.")] = None,
+    sample_rate: Annotated[int | None, typer.Option("--sample-rate", help="Hz to resample sound to.")] = None,
+    labels_from: Annotated[
+        str | None, typer.Option("--labels-from", help="Of sound: '{label}_{speaker}_{index}', or folders.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="Of sound: index:0-4, speaker:NAME or stratified.")
+    ] = None,
     on_bad_file: BadFile = "error",
     json_to: Json = None,
     seed: Seed = 0,
@@ -133,7 +141,15 @@ def data(
 
     terminal = open_terminal(json_to)
     with terminal.progress("reading"):
-        description = api.describe(source, size=size, seed=seed, on_bad_file=on_bad_file)
+        description = api.describe(
+            source,
+            size=size,
+            sample_rate=sample_rate,
+            labels_from=labels_from,
+            split=split,
+            seed=seed,
+            on_bad_file=on_bad_file,
+        )
     show_mapping(terminal, description)
     terminal.next(command("train", "RECIPE", "--data", source))
     terminal.finish(description)
@@ -186,6 +202,16 @@ def sample(
     prior: Annotated[
         Literal["normal", "mixture"], typer.Option("--from", help="The prior, or a mixture fitted to the data's codes.")
     ] = "normal",
+    speaker: Annotated[str | None, typer.Option("--speaker", help="One speaker, by name or index, of sound.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", help="Of each clip; default: as training clips.")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option("--temperature", min=0.0, help="Of sound: below 1 keeps to what is likely.")
+    ] = None,
+    nucleus: Annotated[
+        float | None, typer.Option("--nucleus", min=0.0, max=1.0, help="Of sound: the probability to draw from.")
+    ] = None,
     overwrite: Overwrite = False,
     json_to: Json = None,
     seed: Seed = 0,
@@ -193,13 +219,20 @@ def sample(
 ) -> None:
     """Draw samples from a trained model."""
     from noiseforge import api
+    from noiseforge.terminal import sound_text
 
     terminal = open_terminal(json_to)
-    with terminal.progress(f"sampling {n:,}"):
-        api.sample(run, n, label=label, prior=prior, seed=seed, device=device, out=out, overwrite=overwrite)
+    chosen: dict[str, Any] = {"label": label, "prior": prior, "seed": seed, "device": device, "overwrite": overwrite}
+    chosen |= {"speaker": speaker, "seconds": seconds, "temperature": temperature, "nucleus": nucleus}
+    began = time.monotonic()
+    with terminal.progress(f"sampling {n:,}") as show:
+        samples = api.draw(run, n, out=out, progress=lambda share: show(share, "generating"), **chosen)
+    spent = time.monotonic() - began
+    if samples.length is not None:
+        terminal.say(sound_text(int(samples.length.sum()), api.opened_run(run).spec.sample_rate, spent))
     terminal.say(f"{n:,} samples: look at {out}")
     terminal.next(command("evaluate", run))
-    terminal.finish({"out": out, "n": n, "label": label, "from": prior, "seed": seed})
+    terminal.finish({"out": out, "n": n, "label": label, "from": prior, "speaker": speaker, "seed": seed})
 
 
 @app.command()

@@ -113,17 +113,31 @@ class PlainLines:
 
 
 def training_text(progress: Progress) -> str:
-    """Where a training is: images seen, images a second, time left.
+    """Where a training is: examples seen, examples a second, time left.
 
     >>> from types import SimpleNamespace
-    >>> training_text(SimpleNamespace(images=640, total_images=6400, images_per_second=128.0, seconds_left=45.0))
-    '640 of 6,400 images, 128 images/s, 0:45 left'
+    >>> at = SimpleNamespace(images=640, total_images=6400, images_per_second=128.0, seconds_left=45.0, unit="clips")
+    >>> training_text(at)
+    '640 of 6,400 clips, 128 clips/s, 0:45 left'
     """
     minutes, seconds = divmod(round(progress.seconds_left), 60)
     hours, minutes = divmod(minutes, 60)
     left = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-    images = f"{progress.images:,} of {progress.total_images:,} images"
-    return f"{images}, {progress.images_per_second:,.0f} images/s, {left} left"
+    seen = f"{progress.images:,} of {progress.total_images:,} {progress.unit}"
+    return f"{seen}, {progress.images_per_second:,.0f} {progress.unit}/s, {left} left"
+
+
+def sound_text(samples: int, sample_rate: int | None, seconds: float) -> str:
+    """How much sound was made, and how long it took against how long it plays.
+
+    >>> sound_text(16_000, 8_000, 0.5)
+    '2.0 s of sound in 0.5 s, loading and saving included: 4.0 times as fast as it plays'
+    """
+    plays = samples / (sample_rate or 1)
+    return (
+        f"{plays:.1f} s of sound in {seconds:.1f} s, loading and saving included: "
+        f"{plays / max(seconds, 1e-9):.1f} times as fast as it plays"
+    )
 
 
 def terms_text(terms: Mapping[str, float]) -> str:

@@ -46,7 +46,7 @@ def read_array_file(path: Path, *, size: int | None, channels: int | None) -> Fo
     Raises:
         UserError: it is corrupt, holds objects or NaN, or its shape, range or labels are not as expected.
     """
-    loaded = _load(path)
+    loaded = load_arrays(path)
     parts = Parts(loaded, None, None) if isinstance(loaded, np.ndarray) else _parts(loaded, path)
     _check_layout(parts.x, path)
     check_values(parts.x, str(path))
@@ -67,7 +67,12 @@ def read_array_file(path: Path, *, size: int | None, channels: int | None) -> Fo
     )
 
 
-def _load(path: Path) -> np.ndarray | dict[str, np.ndarray]:
+def load_arrays(path: Path) -> np.ndarray | dict[str, np.ndarray]:
+    """The array of a `.npy` file, or those of a `.npz` file by their names; never objects.
+
+    Raises:
+        UserError: it cannot be read, is corrupt, or holds objects.
+    """
     try:
         with reading(path):
             if path.stat().st_size == 0:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-THREADS = min(8, os.cpu_count() or 1)
+from noiseforge.data.listing import BadFile
 
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"})
 """Pillow's modes without colour; those with I hold 16 bits."""
@@ -40,10 +34,6 @@ BROKEN = (
 """What Pillow's decoders raise on files that are truncated, corrupt or made to harm."""
 
 
-class BadPicture(Exception):
-    """Why a file cannot be used, in a few words."""
-
-
 class Header(NamedTuple):
     """What is known of a picture before it is decoded; sides in pixels."""
 
@@ -56,22 +46,22 @@ def read_header(path: Path) -> Header:
     """The size and the kind of a picture.
 
     Raises:
-        BadPicture: it is empty, no picture, or too large to be decoded safely.
+        BadFile: it is empty, no picture, or too large to be decoded safely.
     """
     try:
         if path.stat().st_size == 0:
-            raise BadPicture("the file is empty (0 bytes)")
+            raise BadFile("the file is empty (0 bytes)")
         with Image.open(path) as image:
             return Header(image.width, image.height, image.mode in GREY_MODES)
     except BROKEN as error:
-        raise BadPicture(_reason(error)) from error
+        raise BadFile(_reason(error)) from error
 
 
 def decode(path: Path, *, side: int, channels: int) -> Tensor:
     """A picture as (channels, side, side) uint8: upright, on white, its centred square, resized with Lanczos.
 
     Raises:
-        BadPicture: it is truncated, corrupt, or of a kind that has no 8-bit form.
+        BadFile: it is truncated, corrupt, or of a kind that has no 8-bit form.
     """
     try:
         with Image.open(path) as image:
@@ -79,7 +69,7 @@ def decode(path: Path, *, side: int, channels: int) -> Tensor:
         square = ImageOps.fit(whole, (side, side), Image.Resampling.LANCZOS)
         return torch.from_numpy(np.array(square).reshape(side, side, channels).transpose(2, 0, 1).copy())
     except BROKEN as error:
-        raise BadPicture(_reason(error)) from error
+        raise BadFile(_reason(error)) from error
 
 
 def flattened(image: Image.Image, *, channels: int) -> Image.Image:
@@ -91,11 +81,11 @@ def flattened(image: Image.Image, *, channels: int) -> Image.Image:
     255
     """
     if image.mode == "F":
-        raise BadPicture("pictures of floats have no known range; save them as .npy")
+        raise BadFile("pictures of floats have no known range; save them as .npy")
     if image.mode.startswith("I"):
         deep = np.asarray(image).astype(np.int64)
         if deep.min() < 0 or deep.max() > DEEPEST:
-            raise BadPicture(f"grey values from {deep.min()} to {deep.max()} are not 16 bits")
+            raise BadFile(f"grey values from {deep.min()} to {deep.max()} are not 16 bits")
         image = Image.fromarray(((deep + 128) // 257).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
@@ -104,21 +94,6 @@ def flattened(image: Image.Image, *, channels: int) -> Image.Image:
     elif image.mode not in ("L", "RGB"):
         image = image.convert("RGB")  # only through RGB do CMYK, YCbCr and palettes become grey
     return image.convert("L" if channels == 1 else "RGB")
-
-
-def each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result | BadPicture]:
-    """Results in the order of the items, from a few threads; a BadPicture stands where one was raised."""
-
-    def attempt(item: Item) -> Result | BadPicture:
-        try:
-            return function(item)
-        except BadPicture as error:
-            return error
-
-    if len(items) < 2:
-        return [attempt(item) for item in items]
-    with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(attempt, items))
 
 
 def _reason(error: BaseException) -> str:

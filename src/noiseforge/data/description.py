@@ -8,7 +8,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from noiseforge.data.clips import Clips
 from noiseforge.data.examples import CHUNK
+from noiseforge.data.level import LOWEST
 from noiseforge.data.spec import Data, Dataset
 
 SAMPLE = 20_000
@@ -30,22 +32,21 @@ def describe(data: Data) -> dict[str, object]:
     >>> description["training examples"], description["largest value"], description["duplicates in training"]
     (1618, 16.0, 0)
     """
+    if isinstance(data.train, Clips) and isinstance(data.test, Clips):
+        return _describe_sound(data, data.train, data.test)
     train, test = _Survey(data.train), _Survey(data.test)
     copies = len(train.hashes) - len(set(train.hashes))
     leaked = len(set(train.hashes).intersection(test.hashes))
     constant = train.constant + test.constant
     counts = _class_counts(data)
-    imbalance = max(counts.values()) / max(min(counts.values()), 1) if counts else None
+    imbalance = _imbalance(counts)
     mean, deviation = train.moments(data.spec.offset, data.spec.scale)
     problems = [
         *data.problems,
-        *_told("training examples that copy another exactly", copies),
-        *_told("test examples that also stand in the training set", leaked),
+        *_told_of_copies(copies, leaked),
         *_told("examples with one value everywhere", constant),
-        *_told("classes without a training example", sum(count == 0 for count in counts.values())),
+        *_told_of_classes(counts, imbalance),
     ]
-    if imbalance is not None and imbalance > IMBALANCE:
-        problems.append(f"the largest class has {imbalance:.1f} times as many examples as the smallest")
     return {
         "source": data.spec.source,
         "modality": data.spec.modality,
@@ -65,6 +66,63 @@ def describe(data: Data) -> dict[str, object]:
         "fingerprint": data.spec.fingerprint,
         "problems": problems,
     }
+
+
+def _describe_sound(data: Data, train: Clips, test: Clips) -> dict[str, object]:
+    """Of sound: levels, offsets and clipping are those of the recordings, before they were brought to one level."""
+    hashes = [_clip_hashes(part) for part in (train, test)]
+    copies, leaked = len(hashes[0]) - len(set(hashes[0])), len(set(hashes[0]).intersection(hashes[1]))
+    counts = _class_counts(data)
+    table, rows = train.table, torch.cat([train.rows, test.rows])
+    rates, numbers = table.rate[rows].unique(return_counts=True)
+    clipped = int(table.clipped[rows].sum())
+    offset = float(table.offset[rows].abs().max())
+    rate = data.spec.sample_rate or 1
+    problems = [
+        *data.problems,
+        *_told_of_copies(copies, leaked),
+        *_told_of_classes(counts, _imbalance(counts)),
+        *_told("clips that were clipped when they were recorded", clipped),
+        *_told("clips with an offset above 1 % of full scale", int((table.offset[rows].abs() > 0.01).sum())),
+    ]
+    return {
+        "source": data.spec.source,
+        "modality": data.spec.modality,
+        "sample rate": rate,
+        "rates of the files": dict(zip(map(str, rates.tolist()), numbers.tolist(), strict=True)),
+        "training clips": len(train),
+        "test clips": len(test),
+        "total seconds": float(table.lengths[rows].sum()) / rate,
+        "shortest, median, longest seconds": _spread(table.lengths[rows].double() / rate),
+        "classes": counts,
+        "class imbalance": _imbalance(counts),
+        "speakers": _counted(train.speakers, data.spec.speakers),
+        "lowest, median, highest level in dBFS": _spread(table.level[rows].clamp(min=LOWEST)),
+        "lowest, median, highest gain in dB": _spread(20 * table.gain[rows].log10()),
+        "largest offset": offset,
+        "clipped clips": clipped,
+        "clips looked at for copies": len(hashes[0]) + len(hashes[1]),
+        "duplicates in training": copies,
+        "test clips also in training": leaked,
+        "fingerprint": data.spec.fingerprint,
+        "problems": problems,
+    }
+
+
+def _clip_hashes(dataset: Clips) -> list[bytes]:
+    """A hash of the samples of each of the first clips, without their padding."""
+    longest = 4 * dataset.spec.shape[-1]
+    hashes = []
+    for indices in torch.arange(min(len(dataset), SAMPLE, max(SAMPLE_BYTES // longest, 1))).split(64):
+        batch = dataset.batch(indices)
+        ends = dataset.lengths[indices].tolist()
+        clips = [row[:end].numpy().tobytes() for row, end in zip(batch.x[:, 0], ends, strict=True)]
+        hashes += [hashlib.blake2b(clip, digest_size=16).digest() for clip in clips]
+    return hashes
+
+
+def _spread(values: Tensor) -> list[float]:
+    return [float(values.min()), float(values.quantile(0.5)), float(values.max())]
 
 
 class _Survey:
@@ -101,10 +159,31 @@ def _batches(dataset: Dataset) -> Iterator[Tensor]:
 
 
 def _class_counts(data: Data) -> dict[str, int]:
-    if data.train.labels is None:
+    return _counted(data.train.labels, data.spec.classes)
+
+
+def _counted(labels: Tensor | None, names: tuple[str, ...]) -> dict[str, int]:
+    if labels is None:
         return {}
-    counts = torch.bincount(data.train.labels, minlength=len(data.spec.classes)).tolist()
-    return dict(zip(data.spec.classes, counts, strict=True))
+    return dict(zip(names, torch.bincount(labels, minlength=len(names)).tolist(), strict=True))
+
+
+def _imbalance(counts: dict[str, int]) -> float | None:
+    return max(counts.values()) / max(min(counts.values()), 1) if counts else None
+
+
+def _told_of_copies(copies: int, leaked: int) -> list[str]:
+    return [
+        *_told("training examples that copy another exactly", copies),
+        *_told("test examples that also stand in the training set", leaked),
+    ]
+
+
+def _told_of_classes(counts: dict[str, int], imbalance: float | None) -> list[str]:
+    told = _told("classes without a training example", sum(count == 0 for count in counts.values()))
+    if imbalance is not None and imbalance > IMBALANCE:
+        told.append(f"the largest class has {imbalance:.1f} times as many examples as the smallest")
+    return told
 
 
 def _told(fault: str, count: int) -> list[str]:

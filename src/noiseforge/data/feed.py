@@ -37,4 +37,5 @@ class Feed:
         x = batch.x.to(self.device, non_blocking=True)
         if x.dim() == 4:
             x = x.contiguous(memory_format=torch.channels_last)
-        return batch._replace(x=x, y=None if batch.y is None else batch.y.to(self.device))
+        y, length, condition = (None if part is None else part.to(self.device) for part in batch[1:])
+        return Batch(x, y, length, condition)

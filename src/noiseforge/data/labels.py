@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -42,3 +43,33 @@ def sorted_names(names: Sequence[str]) -> tuple[str, ...]:
     if all(name.isascii() and name.isdigit() for name in distinct):
         return tuple(sorted(distinct, key=lambda name: (int(name), name)))
     return tuple(sorted(distinct))
+
+
+def alone(labels: Tensor | None, classes: tuple[str, ...]) -> tuple[str, ...]:
+    """A line about classes of one example, which cannot be learned from and tested; none where there are none."""
+    if labels is None:
+        return ()
+    counts = torch.bincount(labels, minlength=len(classes)).tolist()
+    single = [name for name, count in zip(classes, counts, strict=True) if count == 1]
+    if not single:
+        return ()
+    shown = ", ".join(single[:5]) + (", ..." if len(single) > 5 else "")
+    return (f"classes of one example, which is learned from and not tested: {len(single)}: {shown}",)
+
+
+def folder_name(name: str) -> str:
+    """A class name that is safe as the name of one folder, never a path or a hidden one.
+
+    >>> folder_name("../a b"), folder_name("é")
+    ('_._a b', 'é')
+    """
+    return re.sub(r"[^\w. +-]|^\.", "_", name) or "_"
+
+
+def file_name(name: str) -> str:
+    """A name that is safe in a file's name, and in which no `_` is, as that stands between the fields.
+
+    >>> file_name("../a b_c")
+    '---a b-c'
+    """
+    return re.sub(r"[^\w +]|_", "-", name) or "-"

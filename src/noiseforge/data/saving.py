@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,10 @@ import numpy as np
 from PIL.Image import Image
 from torch import Tensor
 
+from noiseforge.data import sounds
+from noiseforge.data.labels import folder_name
 from noiseforge.data.pictures import as_picture, in_source_units, save_gif, show, to_uint8
+from noiseforge.data.samples import Samples
 from noiseforge.data.spec import Spec
 from noiseforge.errors import UserError
 from noiseforge.files import replacing
@@ -21,7 +23,14 @@ MARK = ("Software", "noiseforge")
 
 
 def save_samples(
-    path: str | Path, x: Tensor, spec: Spec, labels: Tensor | None = None, *, overwrite: bool = False
+    path: str | Path,
+    x: Tensor,
+    spec: Spec,
+    labels: Tensor | None = None,
+    *,
+    length: Tensor | None = None,
+    speaker: Tensor | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Saves samples in model units (N, *spec.shape), in the form that the path's ending names.
 
@@ -34,12 +43,26 @@ def save_samples(
     | `.csv` | points in source units, one a line, with the name of the label where labels are given |
     | none, or `/` | a folder of `00000.png`, ...; in sub-folders by class where labels are given |
 
+    Sound (N, 1, T), of which `length` (N,) samples each are no padding, by the speakers (N,) where they are given:
+
+    | ending | content |
+    |---|---|
+    | `.wav` | one file of 16 bits; several clips one after the other with 0.25 s of silence between |
+    | `.npy` | float32 (N, 1, T) in [-1, 1] |
+    | `.npz` | the same as `samples`, and `length`, `labels` and `speakers` where they are given |
+    | none, or `/` | a folder of `00000.wav`, or with speakers `SPEAKER_00000.wav`, ... |
+
+    Where labels are given the folder has sub-folders by class, and with speakers names `LABEL_SPEAKER_00000.wav`.
+
     With `overwrite` a file, or a folder of samples that was saved so, is replaced once the new one is complete.
 
     Raises:
         UserError: as `check_target`, or it cannot be written.
     """
     check_target(path, spec, overwrite=overwrite)
+    if spec.modality == "audio":
+        _save_sound(path, Samples(x, labels, length, speaker), spec)
+        return
     write = _save_folder if _is_folder(path) else WRITERS[Path(path).suffix.lower()]
     write(Path(path), x, spec, labels)
 
@@ -55,10 +78,11 @@ def check_target(path: str | Path, spec: Spec, *, overwrite: bool = False) -> No
     if _is_folder(path):
         if not target.name or (target.exists() and not target.is_dir()):
             raise UserError(f"{path}: expected the name of a folder of samples to write: choose another --out")
-    elif ending not in WRITERS:
+    elif ending not in (known := sounds.WRITERS if spec.modality == "audio" else WRITERS):
+        what = "sound" if spec.modality == "audio" else "samples"
         raise UserError(
-            f"samples cannot be saved as {ending!r} ({target}); "
-            f"use {', '.join(sorted(WRITERS))}, or a folder, written with / at its end"
+            f"{what} cannot be saved as {ending!r} ({target}); "
+            f"use {', '.join(sorted(known))}, or a folder, written with / at its end"
         )
     if spec.modality == "point" and (_is_folder(path) or ending == ".gif"):
         raise UserError(f"{path}: points are saved as .csv, .npy, .npz or as a .png plot")
@@ -109,6 +133,8 @@ def _foreign(folder: Path) -> Path | None:
 
 
 def _marked(path: Path) -> bool:
+    if path.suffix.lower() == ".wav":
+        return sounds.marked(path)
     from PIL import Image as images
 
     from noiseforge.data.decode import BROKEN
@@ -120,6 +146,13 @@ def _marked(path: Path) -> bool:
         return False
 
 
+def _save_sound(path: str | Path, samples: Samples, spec: Spec) -> None:
+    if _is_folder(path):
+        sounds.save_folder(Path(path), samples, spec)
+    else:
+        sounds.WRITERS[Path(path).suffix.lower()](Path(path), samples, spec)
+
+
 def _save_folder(path: Path, x: Tensor, spec: Spec, labels: Tensor | None) -> None:
     from PIL.PngImagePlugin import PngInfo
 
@@ -127,18 +160,9 @@ def _save_folder(path: Path, x: Tensor, spec: Spec, labels: Tensor | None) -> No
     mark.add_text(*MARK)
     with replacing(path) as temporary:
         for index, pixels in enumerate(to_uint8(x)):
-            folder = temporary if labels is None else temporary / _folder_name(spec.classes[int(labels[index])])
+            folder = temporary if labels is None else temporary / folder_name(spec.classes[int(labels[index])])
             folder.mkdir(parents=True, exist_ok=True)
             as_picture(pixels).save(folder / f"{index:05d}.png", pnginfo=mark)
-
-
-def _folder_name(name: str) -> str:
-    """A class name that is safe as the name of one folder, never a path or a hidden one.
-
-    >>> _folder_name("../a b"), _folder_name("é")
-    ('_._a b', 'é')
-    """
-    return re.sub(r"[^\w. +-]|^\.", "_", name) or "_"
 
 
 def _save_png(path: Path, x: Tensor, spec: Spec, labels: Tensor | None) -> None:

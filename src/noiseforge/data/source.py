@@ -10,17 +10,28 @@ import torch
 from torch import Tensor
 
 from noiseforge.data.arrays import read_array_file
+from noiseforge.data.audio import Recordings, SoundSettings, holds_manifest, list_takes, read_recordings, sound_data
 from noiseforge.data.builtin import STACKED, mixture, read_digits, read_mixture, read_stacked
 from noiseforge.data.examples import Examples, Found
-from noiseforge.data.folder import ENDINGS, OnBadFile, read_picture_folder
+from noiseforge.data.folder import read_picture_folder
 from noiseforge.data.idx import idx_files, read_idx_folder
 from noiseforge.data.image import LARGEST, SMALLEST
+from noiseforge.data.labels import alone
+from noiseforge.data.level import FRAME, Level
+from noiseforge.data.listing import PICTURES, SOUNDS, OnBadFile, first_of
 from noiseforge.data.spec import Data, Spec
 from noiseforge.data.split import stratified, subset_per_class
+from noiseforge.data.takes import check_split
 from noiseforge.errors import UserError, unknown
-from noiseforge.files import reading
+from noiseforge.files import readable, reading
 
-KNOWN = ("digits", "grid", "ring", "stacked-mnist:FOLDER", "FOLDER", "FILE.npy", "FILE.npz")
+MADE = ("spoken-digits", "tones")
+"""Sources of sound that need no files."""
+
+KNOWN = ("digits", "grid", "ring", *MADE, "stacked-mnist:FOLDER", "FOLDER", "FILE.npy", "FILE.npz", "FILE.csv")
+
+SLOWEST, FASTEST = 1000, 384_000
+"""Sample rates in Hz between which every sound is brought."""
 
 
 def load_data(
@@ -31,22 +42,37 @@ def load_data(
     test_fraction: float = 0.1,
     labels_per_class: int | None = None,
     seed: int = 0,
+    sample_rate: int | None = None,
+    labels_from: str | None = None,
+    split: str | None = None,
+    level: Level | None = None,
+    longest: float | None = None,
     on_bad_file: OnBadFile = "error",
 ) -> Data:
     """Reads a source and splits it.
 
     Args:
-        source: `digits`, `ring`, `grid`, `stacked-mnist:FOLDER`, a folder of IDX files or of pictures, or a
-            `.npy` or `.npz` file.
+        source: `digits`, `ring`, `grid`, `stacked-mnist:FOLDER`, `tones`, `spoken-digits`, a folder of IDX files, of
+            pictures or of sound, a `.npy` or `.npz` file, or a manifest of sound (`.csv`).
         size: side of the square pictures in pixels, 8 to 256; None keeps the source's own.
         channels: 1 (grey) or 3 (colour); None keeps the source's own.
         test_fraction: share of each class that is held out where the source has no test set.
         labels_per_class: keep so many training examples of each class; None keeps all.
         seed: of the split, of the subset, and of what is drawn.
-        on_bad_file: what a picture that cannot be read does: "error" stops, "skip" leaves it out.
+        sample_rate: of sound, in Hz: recordings of other rates are resampled; None keeps the rate of the recordings,
+            which must then be one.
+        labels_from: of sound: a pattern of file names, such as `{label}_{speaker}_{index}`, or `folders`; None takes
+            a manifest in the folder, else the naming of spoken digits where every name fits it, else the folders.
+        split: of sound: `index:A-B` and `speaker:NAME` hold those out, `stratified` a share of every label of every
+            speaker; None takes the source's own.
+        level: of sound: the level of speech in dBFS that every clip is brought to, -23 for None; "keep" leaves clips
+            as they were recorded.
+        longest: of sound, in seconds: longer recordings are cut into clips of that length; 20 for None.
+        on_bad_file: what a file that cannot be read does: "error" stops, "skip" leaves it out.
 
     Returns:
-        Examples of pictures are (C, H, W) in [-1, 1]; points (D,) have mean about 0 and deviation about 1.
+        Examples of pictures are (C, H, W) in [-1, 1]; points (D,) have mean about 0 and deviation about 1; clips of
+        sound (1, T) lie in [-1, 1] and differ in length (see `Clips`).
 
     Raises:
         UserError: the source does not exist, cannot be read or does not hold what it should.
@@ -56,6 +82,19 @@ def load_data(
     (1618, 179, (1, 8, 8))
     """
     _check_settings(size, channels, test_fraction, labels_per_class, on_bad_file)
+    sound = SoundSettings(sample_rate, labels_from, split, level, longest)
+    _check_sound_settings(sound)
+    recordings = _recordings(str(source), sound, size=size, channels=channels, seed=seed, on_bad_file=on_bad_file)
+    if recordings is not None:
+        return sound_data(
+            recordings,
+            split,
+            source=str(source),
+            test_fraction=test_fraction,
+            labels_per_class=labels_per_class,
+            seed=seed,
+        )
+    _refuse(str(source), "no sound", sound._asdict(), "sound")
     found = _found(str(source), size=size, channels=channels, seed=seed, on_bad_file=on_bad_file)
     kept, held, problems = _split(found, test_fraction=test_fraction, seed=seed, source=str(source))
     if labels_per_class is not None:
@@ -95,6 +134,71 @@ def _check_settings(
         raise unknown("way to treat bad files", on_bad_file, get_args(OnBadFile))
 
 
+def _check_sound_settings(sound: SoundSettings) -> None:
+    if sound.sample_rate is not None and not SLOWEST <= sound.sample_rate <= FASTEST:
+        raise UserError(f"sample_rate must be {SLOWEST} to {FASTEST} Hz, got {sound.sample_rate}")
+    if sound.level is not None and sound.level != "keep" and not -60 <= sound.level <= 0:
+        raise UserError(f"level must be -60 to 0 dBFS, or 'keep' for sound as it was recorded, got {sound.level}")
+    if sound.longest is not None and not sound.longest >= FRAME:
+        raise UserError(f"longest must be at least {FRAME} seconds, got {sound.longest}")
+    if sound.split is not None:
+        check_split(sound.split)
+
+
+def _refuse(source: str, what: str, settings: dict[str, object], kind: str) -> None:
+    given = [name for name, value in settings.items() if value is not None]
+    if given:
+        raise UserError(f"{source} holds {what}: {' and '.join(given)} belong to {kind}; leave them out")
+
+
+def _recordings(
+    source: str,
+    settings: SoundSettings,
+    *,
+    size: int | None,
+    channels: int | None,
+    seed: int,
+    on_bad_file: OnBadFile,
+) -> Recordings | None:
+    """What is in a source of sound; None for any other source."""
+    path = Path(source).expanduser()
+    if source not in MADE and not (source and _is_sound(path)):
+        return None
+    _refuse(source, "sound", {"size": size, "channels": channels}, "pictures")
+    if source not in MADE:
+        listing = list_takes(path, settings.labels_from, on_bad_file)
+        return read_recordings(path, listing, settings, on_bad_file)
+    _refuse(source, "sounds that are made with their labels", {"labels_from": settings.labels_from}, "files of sound")
+    if source == "tones":
+        from noiseforge.data.tones import read_tones
+
+        return read_tones(settings, seed=seed)
+    from noiseforge.data.speech import read_spoken_digits
+
+    return read_spoken_digits(settings)
+
+
+def _is_sound(path: Path) -> bool:
+    """A manifest, or a folder with sound in it and no pictures."""
+    with reading(path):
+        exists, folder = path.exists(), path.is_dir()
+    if not exists or (folder and idx_files(path)):
+        return False
+    if holds_manifest(path):
+        return True
+    if not folder:
+        if path.suffix.lower() in SOUNDS.endings:
+            raise UserError(f"{path} is one recording: at least 2 are needed; give the folder that holds them")
+        return False
+    sound, picture = first_of(path, SOUNDS), first_of(path, PICTURES)
+    if sound and picture:
+        raise UserError(
+            f"{readable(path)} holds both sound ({readable(sound.name)}) and pictures ({readable(picture.name)}): "
+            f"give a folder of one kind"
+        )
+    return sound is not None
+
+
 def _found(source: str, *, size: int | None, channels: int | None, seed: int, on_bad_file: OnBadFile) -> Found:
     drawn_from = mixture(source)
     if drawn_from:
@@ -109,12 +213,15 @@ def _found(source: str, *, size: int | None, channels: int | None, seed: int, on
     path = _existing(source)
     if path.suffix.lower() in (".npy", ".npz") and path.is_file():
         return read_array_file(path, size=size, channels=channels)
-    if path.suffix.lower() in ENDINGS and path.is_file():
+    if path.suffix.lower() in PICTURES.endings and path.is_file():
         raise UserError(f"{path} is one picture: at least 2 are needed; give the folder that holds them")
     if not path.is_dir():
-        raise UserError(f"{path} is neither a folder nor a .npy or .npz file; known: {', '.join(KNOWN)}")
+        raise UserError(f"{path} is neither a folder nor a .npy, .npz or .csv file; known: {', '.join(KNOWN)}")
     if idx_files(path):
         return read_idx_folder(path, size=size, channels=channels)
+    if first_of(path, PICTURES) is None:
+        endings = ", ".join(sorted(PICTURES.endings | SOUNDS.endings))
+        raise UserError(f"{path} holds no pictures and no sound to read: at least 2 are needed; known: {endings}")
     return read_picture_folder(path, size=size, channels=channels, on_bad_file=on_bad_file)
 
 
@@ -141,18 +248,7 @@ def _split(found: Found, *, test_fraction: float, seed: int, source: str) -> tup
         return indices[: found.train_count], indices[found.train_count :], found.problems
     labels = count if found.labels is None else found.labels
     kept, held = stratified(labels, fraction=test_fraction, seed=seed)
-    return kept, held, (*found.problems, *_single_members(found))
-
-
-def _single_members(found: Found) -> tuple[str, ...]:
-    if found.labels is None:
-        return ()
-    counts = torch.bincount(found.labels, minlength=len(found.classes)).tolist()
-    alone = [name for name, count in zip(found.classes, counts, strict=True) if count == 1]
-    if not alone:
-        return ()
-    shown = ", ".join(alone[:5]) + (", ..." if len(alone) > 5 else "")
-    return (f"classes of one example, which is learned from and not tested: {len(alone)}: {shown}",)
+    return kept, held, (*found.problems, *alone(found.labels, found.classes))
 
 
 def _fingerprint(found: Found, kept: Tensor) -> str:

@@ -25,9 +25,13 @@ class Spec(BaseModel):
     """The text that `load_data` was given."""
     modality: Modality
     shape: tuple[int, ...]
-    """One example: (C, H, W) for an image, (D,) for a point."""
+    """One example: (C, H, W) for an image, (D,) for a point, (1, T) for sound, T being the longest training clip's."""
     classes: tuple[str, ...] = ()
     """Names of the labels 0, 1, ...; empty when there are no labels."""
+    speakers: tuple[str, ...] = ()
+    """Names of the speakers 0, 1, ... of sound; empty when they are not known."""
+    sample_rate: int | None = None
+    """Of sound, in Hz."""
     value_range: tuple[float, float] | None = (-1.0, 1.0)
     """What x is bounded by, or None when it is not bounded."""
     offset: float = 0.0
@@ -35,9 +39,17 @@ class Spec(BaseModel):
     fingerprint: str
     """SHA-256 of the training examples and labels: what a cached judge is keyed by."""
 
+    @property
+    def examples(self) -> str:
+        """What several of them are called."""
+        return {"image": "images", "audio": "clips", "sequence": "sequences", "point": "points"}[self.modality]
+
 
 class Batch(NamedTuple):
-    """Some examples. x (N, ...) float32 as a model sees it; y (N,) int64; length (N,); condition (N, ...)."""
+    """Some examples. x (N, ...) float32 as a model sees it; y (N,) int64; length (N,) int64; condition (N, ...).
+
+    Of sound, x (N, 1, T) ends in zeros after `length` samples, and the condition is the speaker's index, (N,) int64.
+    """
 
     x: Tensor
     y: Tensor | None = None

@@ -108,6 +108,49 @@ GLOSSARY: dict[str, Entry] = {
         "The share of unseen examples whose class is that of most of the training codes nearest to theirs.",
         0.0,
     ),
+    "bits_per_sample": Entry(
+        "Bits per sample", "What each held-out value costs when the model predicts it; the rows below must cost more."
+    ),
+    "bits_uniform": Entry("Bits, knowing nothing", "Every value as likely as every other."),
+    "bits_histogram": Entry("Bits, by the histogram", "Each value as likely as in the training clips."),
+    "bits_markov": Entry("Bits, by the value before", "A table of which value follows which."),
+    "bits_linear_prediction": Entry("Bits, by linear prediction", "A weighted sum of the 32 values before."),
+    "speaker_agreement": Entry(
+        "Speaker agreement",
+        "The share of samples that the judge recognises as the speaker who was asked for.",
+        0.0,
+    ),
+    "cell_coverage": Entry(
+        "Pairs of label and speaker",
+        "The share of the training clips' pairs of label and speaker that were made at least once.",
+        0.0,
+    ),
+    "cell_distance": Entry(
+        "Balance of the pairs",
+        "How far the shares of the pairs of label and speaker are from those of the training clips; at most 1.",
+        1.0,
+    ),
+    "close_copies": Entry(
+        "Close copies",
+        "The share of samples much nearer to a training clip than unseen real clips are.",
+        1.0,
+    ),
+    "spectrum_distance": Entry(
+        "Average spectrum (dB)",
+        "How far the long-term average spectrum of the samples lies from that of real sound, levels set aside.",
+        decades=1,
+    ),
+    "level_distance": Entry(
+        "Level (dB)", "How far the levels of the samples lie from those of real clips, on average.", decades=1
+    ),
+    "crossings_distance": Entry(
+        "Zero crossings (per second)",
+        "How far the samples' rates of changes of sign lie from those of real clips: high for hiss and crackle.",
+        decades=1,
+    ),
+    "duration_distance": Entry(
+        "Duration (s)", "How far the durations of the samples lie from those of real clips, on average.", decades=1
+    ),
 }
 ARROWS: dict[Better, tuple[str, str]] = {
     "higher": ("↑", "higher is better"),

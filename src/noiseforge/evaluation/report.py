@@ -53,6 +53,7 @@ def write_report(
     diagnosis: Diagnosis | None = None,
     recipe: str | None = None,
     coding: CodingPictures | None = None,
+    sound: Sequence[str] = (),
 ) -> Path:
     """Writes `folder/index.html` and `folder/evaluation.json`, each whole or not at all.
 
@@ -67,6 +68,7 @@ def write_report(
         diagnosis: the verdict; None draws it from `records` and `evaluation`.
         recipe: the recipe's text.
         coding: what an encoder makes of the data.
+        sound: the parts of the page that let sound be heard, see `sound_sections`.
 
     Returns:
         The path of the page.
@@ -77,6 +79,7 @@ def write_report(
     diagnosis = diagnosis or diagnose(records or (), evaluation)
     sections = (
         _samples(samples, data),
+        *sound,
         _classes(by_class, evaluation, data),
         _figures(evaluation.figures),
         _findings(diagnosis.findings),
@@ -122,6 +125,8 @@ def _headline(figure: Figure) -> str:
 
 
 def _samples(samples: Tensor, data: Data) -> str:
+    if data.spec.modality == "audio":
+        return ""  # it is heard, not seen
     if data.spec.modality == "point":
         reference = _spread(data.test, 2500)
         lead = f"{len(samples):,} generated points over points of the data."

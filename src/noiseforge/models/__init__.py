@@ -8,18 +8,17 @@ if TYPE_CHECKING:
     import torch
 
     from noiseforge.data.spec import Spec
-    from noiseforge.models.latent import LatentModel
-    from noiseforge.recipes.schema import AAESettings, GANSettings, VAEGANSettings, VAESettings
+    from noiseforge.models.model import Model
+    from noiseforge.recipes.schema import ModelSettings
 
 
-def build_model(
-    settings: GANSettings | VAESettings | AAESettings | VAEGANSettings, spec: Spec, rng: torch.Generator
-) -> LatentModel:
+def build_model(settings: ModelSettings, spec: Spec, rng: torch.Generator) -> Model:
     """The model that a recipe's `model` section describes, for the data that `spec` describes."""
     from noiseforge.models.adversarial_autoencoder import AAE
     from noiseforge.models.gan import GAN
     from noiseforge.models.vae import VAE
     from noiseforge.models.vaegan import VAEGAN
+    from noiseforge.models.wavenet import WaveNet
 
-    models: dict[str, type] = {"gan": GAN, "vae": VAE, "aae": AAE, "vaegan": VAEGAN}
+    models: dict[str, type] = {"gan": GAN, "vae": VAE, "aae": AAE, "vaegan": VAEGAN, "wavenet": WaveNet}
     return models[settings.kind](settings, spec, rng)

@@ -1,24 +1,24 @@
-"""What every trained model with a latent space does: draw latents, decode them, sample by label, encode."""
+"""What every model with a latent space does: draw latents, decode them, encode."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from noiseforge.data.spec import Dataset, Spec
-from noiseforge.errors import UserError, unknown
-from noiseforge.models.player import Player
+from noiseforge.data.spec import Spec
+from noiseforge.errors import UserError
+from noiseforge.models.model import Model
 from noiseforge.objectives.variational import guarded
 
 CHUNK = 512
 """Rows that a network is given at a time."""
 
 
-class LatentModel(nn.Module, ABC):
+class LatentModel(Model):
     """A prior over latents and a network from them to examples. Subclasses say which network.
 
     Args:
@@ -28,19 +28,8 @@ class LatentModel(nn.Module, ABC):
     """
 
     def __init__(self, latent: int, *, conditional: bool, spec: Spec):
-        super().__init__()
-        if conditional and not spec.classes:
-            raise UserError(f"model.conditional=true needs labels, and {spec.source} has none: set it to false")
-        self.spec = spec
+        super().__init__(spec, conditional=conditional)
         self.width = latent
-        self.classes = len(spec.classes) if conditional else 0
-
-    def prepare(self, data: Dataset) -> None:
-        """Takes from the training examples what a model starts from, before its first round: here nothing."""
-
-    @abstractmethod
-    def players(self) -> list[Player]:
-        """Who plays in a round of the training, in order."""
 
     @abstractmethod
     def render(self, z: Tensor, y: Tensor | None) -> Tensor:
@@ -71,18 +60,6 @@ class LatentModel(nn.Module, ABC):
         generator = generator or torch.Generator().manual_seed(0)
         return self.decode(self.latent(n, generator), self.labels(n, label))
 
-    def labels(self, n: int, label: int | str | Tensor | None = None) -> Tensor | None:
-        """The (n,) labels that `sample` uses, or None for a model without conditions."""
-        if not self.classes:
-            if label is not None:
-                raise UserError("label was given, but this model is not conditional: train with model.conditional=true")
-            return None
-        if label is None:
-            return torch.arange(n) % self.classes
-        if isinstance(label, Tensor):
-            return label
-        return torch.full((n,), self._class_index(label))
-
     def in_chunks(self, network: Callable[[Tensor, Tensor | None], Tensor], x: Tensor, y: Tensor | None) -> Tensor:
         """What a network makes of many rows, in evaluation mode and a few at a time; float32, on the CPU."""
         was_training = self.training
@@ -94,22 +71,6 @@ class LatentModel(nn.Module, ABC):
             parts.append(network(x[rows].to(device), None if y is None else y[rows].to(device)).float().cpu())
         self.train(was_training)
         return torch.cat(parts)
-
-    def condition(self, y: Tensor | None) -> Tensor | None:
-        """The labels, if this model takes them."""
-        return y if self.classes else None
-
-    def _class_index(self, label: int | str) -> int:
-        names = self.spec.classes
-        if isinstance(label, str) and label in names:
-            return names.index(label)
-        try:
-            index = int(label)
-        except ValueError:
-            raise unknown("label", str(label), names) from None
-        if not 0 <= index < len(names):
-            raise UserError(f"label must be one of 0..{len(names) - 1} or a class name, got {label}")
-        return index
 
 
 class Code(NamedTuple):

@@ -70,6 +70,16 @@ class DataSettings(Settings):
     """Held out, stratified by label, where the source has no test set of its own."""
     labels_per_class: int | None = Field(None, ge=1)
     seed: int = 0
+    sample_rate: int | None = Field(None, ge=1000, le=384_000)
+    """Sound: Hz to resample to; None keeps the recordings' own rate."""
+    labels_from: str | None = None
+    """Sound: a pattern of file names such as `{label}_{speaker}_{index}`, or `folders`; None finds out."""
+    split: str | None = None
+    """Sound: index:A-B, speaker:NAME or stratified; None keeps the source's own."""
+    level: Annotated[float, Field(ge=-60, le=0)] | Literal["keep"] | None = None
+    """Sound: speech level in dBFS to bring clips to; None is -23, keep leaves them as they were recorded."""
+    longest: float | None = Field(None, ge=0.02, allow_inf_nan=False)
+    """Sound: seconds above which a recording is cut into clips; None is 20."""
 
 
 class OptimiserSettings(Settings):
@@ -294,7 +304,63 @@ class VAEGANSettings(AdversarialSettings):
         return self
 
 
-ModelSettings = Annotated[GANSettings | VAESettings | AAESettings | VAEGANSettings, Field(discriminator="kind")]
+class WaveNetSettings(Settings):
+    """WaveNet (van den Oord et al. 2016): the distribution of each value of a sound given those before it."""
+
+    kind: Literal["wavenet"] = "wavenet"
+    dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+    """Of one stack of layers, in samples."""
+    stacks: int = Field(2, ge=1)
+    kernel: int = Field(2, ge=2)
+    residual: int = Field(32, ge=1)
+    gate: int = Field(64, ge=2)
+    """Channels of the gated units, half of them filters and half gates."""
+    skip: int = Field(128, ge=1)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    weight_norm: bool = False
+    output: Literal["mu_law", "logistics"] = "mu_law"
+    """mu_law: codes and a softmax; logistics: real numbers and a mixture of discretised logistics."""
+    levels: int = Field(256, ge=4, le=65536)
+    """Values that are told apart: the codes of mu_law, the grid of logistics (65536 for 16 bits)."""
+    components: int = Field(10, ge=1)
+    """logistics: how many are mixed."""
+    condition_on: tuple[Literal["label", "speaker", "progress"], ...] = ()
+    """What is known beside the past; progress is the place in the clip and its duration."""
+    conditions: int = Field(32, ge=1)
+    """Channels in which it is told."""
+    hop: int = Field(80, ge=1)
+    """Samples of a frame of what changes along a clip."""
+    crop: int = Field(8000, ge=2)
+    """Samples of a clip that one round trains on, the context of its first target included."""
+    optimiser: OptimiserSettings = OptimiserSettings(lr=1e-3, beta1=0.9)
+
+    @property
+    def receptive_field(self) -> int:
+        """Values that one distribution follows from."""
+        return (self.kernel - 1) * sum(self.dilations) * self.stacks + 1
+
+    @model_validator(mode="after")
+    def refuse_senseless(self) -> WaveNetSettings:
+        """Sizes that do not fit each other."""
+        if not self.dilations or min(self.dilations) < 1:
+            raise ValueError(f"dilations: expected whole numbers of at least 1, got {list(self.dilations)}")
+        if self.gate % 2:
+            raise ValueError(f"gate={self.gate}: half are filters and half are gates, so it must be even")
+        if self.crop < self.receptive_field + self.hop:
+            raise ValueError(
+                f"crop={self.crop} holds no target with its whole context: the receptive field is "
+                f"{self.receptive_field} samples; take a crop of twice as many, or fewer dilations"
+            )
+        if len(set(self.condition_on)) < len(self.condition_on):
+            raise ValueError(f"condition_on names something twice: {', '.join(self.condition_on)}")
+        if self.output == "mu_law" and self.components != WaveNetSettings.model_fields["components"].default:
+            raise ValueError("components belong to output=logistics: leave them out")
+        return self
+
+
+ModelSettings = Annotated[
+    GANSettings | VAESettings | AAESettings | VAEGANSettings | WaveNetSettings, Field(discriminator="kind")
+]
 """One class of settings for each kind of model."""
 
 

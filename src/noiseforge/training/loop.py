@@ -93,7 +93,7 @@ def _rounds(
     every = settings.batch * max(1, total // RECORDS // settings.batch)
     grid_every = settings.sample_every or max(every, total // GRIDS)
     save_every = settings.save_every or max(every, total // SAVES)
-    tally, clock = Tally(), Clock(training.images, total)
+    tally, clock = Tally(), Clock(training.images, total, run.spec.examples)
     rounds = 0
     while training.images < total:
         before = training.images
@@ -123,8 +123,9 @@ def _rounds(
             save(training, run)
         if stopping and not finished:
             processes.wait()
+            seen = f"{training.images:,} of {total:,} {run.spec.examples}"
             raise Interrupted(
-                f"stopped after {training.images:,} of {total:,} images, everything is saved in {run.path}: "
+                f"stopped after {seen}, everything is saved in {run.path}: "
                 f"go on with `noiseforge train {run.path} --resume`"
             )
     processes.wait()

@@ -23,16 +23,20 @@ class Progress(NamedTuple):
     """Where a training is, for whoever shows it."""
 
     images: int
+    """Examples seen so far, whatever they are."""
     total_images: int
     images_per_second: float
     seconds_left: float
     terms: dict[str, float]
+    unit: str = "images"
+    """What the examples are called."""
 
 
 class Clock:
     """Rate and time left, measured since this process began."""
 
-    def __init__(self, images: int, total: int):
+    def __init__(self, images: int, total: int, unit: str = "images"):
+        self.unit = unit
         self.began, self.first, self.images, self.total = time.monotonic(), images, images, total
         self.terms: dict[str, float] = {}
 
@@ -54,7 +58,7 @@ class Clock:
 
     def progress(self) -> Progress:
         left = (self.total - self.images) / max(self.rate, 1e-9)
-        return Progress(self.images, self.total, self.rate, left, self.terms)
+        return Progress(self.images, self.total, self.rate, left, self.terms, self.unit)
 
 
 def _peak_memory() -> int:

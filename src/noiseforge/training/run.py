@@ -27,7 +27,7 @@ from noiseforge.recipes.schema import Recipe
 from noiseforge.training.record import read_records
 
 if TYPE_CHECKING:
-    from noiseforge.models.latent import LatentModel
+    from noiseforge.models.model import Model
 
 POSTERIOR = "posterior.npz"
 """What was fitted to the codes of a model: of no use to other weights."""
@@ -88,7 +88,7 @@ class Run:
         """The lines of metrics.jsonl."""
         return read_records(self.path / "metrics.jsonl")
 
-    def load_model(self, device: str = "cpu") -> LatentModel:
+    def load_model(self, device: str = "cpu") -> Model:
         """The trained model with the averaged weights, ready to sample.
 
         Raises:

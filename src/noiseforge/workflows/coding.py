@@ -14,7 +14,8 @@ from noiseforge.data.pictures import show
 from noiseforge.data.saving import check_picture, save_picture
 from noiseforge.data.spec import Dataset
 from noiseforge.errors import UserError
-from noiseforge.models.latent import EncodingModel, LatentModel
+from noiseforge.models.latent import EncodingModel
+from noiseforge.models.model import Model
 from noiseforge.training.run import POSTERIOR, Run
 from noiseforge.workflows.latent import Encodings, check_encodings_target, encodings, save_encodings
 from noiseforge.workflows.posterior import Mixture, fit_mixture
@@ -106,7 +107,7 @@ def reconstruct(
     return Reconstructions(batch.x.numpy(), rebuilt.numpy())
 
 
-def posterior(run: Run, model: LatentModel, *, seed: int = 0) -> Mixture:
+def posterior(run: Run, model: Model, *, seed: int = 0) -> Mixture:
     """The mixture fitted to the codes of a run's training data; where there is none, it is fitted and kept."""
     path = run.path / POSTERIOR
     if path.is_file():
@@ -122,7 +123,7 @@ def _encoding_model(run: Run, device: str) -> EncodingModel:
     return _with_encoder(run.load_model(device), run)
 
 
-def _with_encoder(model: LatentModel, run: Run) -> EncodingModel:
+def _with_encoder(model: Model, run: Run) -> EncodingModel:
     if not isinstance(model, EncodingModel):
         raise UserError(f"{run.path} has no encoder (model.kind={run.recipe.model.kind}): train a vae, aae or vaegan")
     return model

@@ -84,17 +84,23 @@ def write(
 ) -> None:
     """Writes the report, with the curves, the recipe and the diagnosis of the run where there is one."""
     from noiseforge.evaluation.report import write_report
+    from noiseforge.evaluation.sound_sections import sound_sections
 
-    pairs, _, _ = paired(samples.x[:SHOWN], real)
     records = run.records() if run else None
+    shown: dict[str, Any] = {}
+    if real.spec.modality == "audio":
+        shown["sound"] = sound_sections(samples, real)
+    else:
+        pairs, _, _ = paired(samples.x[:SHOWN], real)
+        shown["neighbours"] = (pairs[:, 0], pairs[:, 1])
+        shown["by_class"] = _by_class(samples, len(real.spec.classes))
     write_report(
         folder,
         evaluation,
         samples.x,
         real,
+        **shown,
         records=records,
-        neighbours=(pairs[:, 0], pairs[:, 1]),
-        by_class=_by_class(samples, len(real.spec.classes)),
         diagnosis=diagnose(records or (), evaluation, recipe=run.recipe, spec=run.spec) if run else None,
         recipe=to_yaml(run.recipe) if run else None,
         coding=coding,

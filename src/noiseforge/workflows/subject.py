@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from noiseforge.errors import UserError
 from noiseforge.training.run import Run
 
 if TYPE_CHECKING:
-    from noiseforge.models.latent import LatentModel
+    from noiseforge.models.model import Model
     from noiseforge.workflows.posterior import Mixture
 
 RunLike = str | Path | Run
@@ -59,7 +59,7 @@ def reference(
 
 def subject_samples(
     subject: RunLike | SamplesLike,
-    model: LatentModel | None,
+    model: Model | None,
     spec: Spec,
     n: int | None,
     seed: int,
@@ -75,15 +75,28 @@ def subject_samples(
     if n is None or n >= len(samples.x):
         return samples
     kept = torch.randperm(len(samples.x), generator=torch.Generator().manual_seed(seed))[:n]
-    return Samples(samples.x[kept], None if samples.y is None else samples.y[kept])
+    return Samples(samples.x[kept], *(None if part is None else part[kept] for part in samples[1:]))
 
 
-def drawn(model: LatentModel, n: int, label: int | str | None, seed: int, *, mixture: Mixture | None = None) -> Samples:
-    """n samples of a model and the labels that they were made for, from latents of its prior or of a mixture."""
-    labels, generator = model.labels(n, label), torch.Generator().manual_seed(seed)
+def drawn(
+    model: Model, n: int, label: int | str | None, seed: int, *, mixture: Mixture | None = None, **sound: Any
+) -> Samples:
+    """n samples of a model and what they were made for; from latents of its prior or of a mixture.
+
+    `sound` is for models of sound: see `models.wavenet.WaveNet.clips`.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    made: Any = model
+    given = {name: value for name, value in sound.items() if value is not None}
+    if hasattr(made, "clips"):
+        clips: Samples = made.clips(n, label=label, generator=generator, **given)
+        return clips
+    if given.keys() - {"progress"}:
+        raise UserError("speaker, seconds, temperature and nucleus are for models of sound: leave them out")
+    labels = model.labels(n, label)
     if mixture is None:
-        return Samples(model.sample(n, label=labels, generator=generator), labels)
-    return Samples(model.decode(mixture.sample(n, generator, labels), labels), labels)
+        return Samples(made.sample(n, label=labels, generator=generator), labels)
+    return Samples(made.decode(mixture.sample(n, generator, labels), labels), labels)
 
 
 def subject_name(subject: RunLike | SamplesLike) -> str:
