@@ -38,9 +38,9 @@ def progress(length: Tensor, frames: int, hop: int, sample_rate: int) -> Tensor:
     A bump over the place in the clip, from 0 at its beginning to 1 at its end and after, and the logarithm of its
     duration in seconds.
 
-    >>> far = progress(torch.tensor([800]), 10, 80, 8000)
-    >>> far.shape, far[0, 0].argmax().item(), far[0, 9].argmax().item()
-    (torch.Size([1, 10, 17]), 0, 15)
+    >>> far = progress(torch.tensor([8000]), 100, 80, 8000)
+    >>> far.shape, far[0, 0].argmax().item(), far[0, 99].argmax().item()
+    (torch.Size([1, 100, 17]), 0, 15)
     """
     middle = (torch.arange(frames, device=length.device) + 0.5) * hop
     place = (middle / length[:, None].clamp_min(1)).clamp_max(1.0)

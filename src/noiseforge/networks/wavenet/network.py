@@ -12,11 +12,13 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout, pad
 from torch.nn.utils.parametrizations import weight_norm
 
-from noiseforge.networks.blocks import initialise, scaled
+from noiseforge.networks.blocks import GAINS, initialise, scaled
 from noiseforge.networks.wavenet.weights import Weights
 
 RESIDUAL_SCALE = math.sqrt(0.5)
 """Keeps the variance of a sum of two signals that do not depend on each other."""
+UNIT_GAIN = 2.94
+"""1 / √E[(tanh(a) σ(b))²] of a, b ~ N(0, 1): what keeps the scale of a signal through a gated unit."""
 
 
 class CausalNetwork(nn.Module):
@@ -75,6 +77,9 @@ class CausalNetwork(nn.Module):
     def initialise(self, rng: torch.Generator) -> None:
         """Draws all weights, which keep the scale of a signal from layer to layer; the output starts near 0."""
         initialise(self, rng, scaled(1.0))
+        for layer in (*self.residuals, self.skips):
+            initialise(layer, rng, scaled(UNIT_GAIN))
+        initialise(self.hidden, rng, scaled(GAINS["relu"]))
         initialise(self.output, rng, scaled(0.1))
         for layer in [*self.gates, *self.residuals, self.skips, self.hidden] if self.normalised else []:
             weight_norm(layer)
