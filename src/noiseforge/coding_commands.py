@@ -94,6 +94,6 @@ def compare(
             progress=lambda stage, share: show(share, stage),
         )
     terminal.table(*comparison.table())
-    terminal.say(f"* marks the better. Look at {out}/index.html")
+    terminal.say(f"* marks the best of a row. Look at {out}/index.html")
     terminal.next(command("diagnose", runs[0]))
     terminal.finish({**comparison.model_dump(mode="json"), "report": f"{out}/index.html"})
