@@ -14,11 +14,14 @@ from noiseforge.data.split import seeded
 from noiseforge.evaluation.bootstrap import resampled_interval
 from noiseforge.evaluation.figures import Figure
 from noiseforge.evaluation.predictors import Predictor, histogram, linear_prediction, markov, uniform
+from noiseforge.networks.wavenet.kernel import level
 from noiseforge.objectives.mu_law import mu_law_edges
 
 CLIPS = 1_000
 """Held-out clips that are measured, at most, and training clips that the predictors are fitted to."""
 TOGETHER = 16
+ROUNDED = 20
+"""Clips on which bf16 is compared with fp32."""
 REPLICATES = 1_000
 
 
@@ -50,6 +53,33 @@ def bits_figures(
         bits = torch.tensor([float(predictor(clip).sum()) for batch in batches for clip in _clips(batch)])
         figures.append(_figure(f"bits_{name}", bits, length, seed, "a predictor to beat"))
     return tuple(figures)
+
+
+def rounding_figures(model: Any, data: Data, *, seed: int = 0) -> tuple[Figure, ...]:
+    """What generation in bf16 changes on held-out clips: the likeliest value, and the bits; nothing without a kernel.
+
+    Args:
+        model: has `stepped(batch, path=, precision=)` and `negative_log_likelihood` as `models.wavenet.WaveNet` has.
+        data: of sound.
+        seed: of the choice of clips.
+    """
+    if level() is None or model.continuous:
+        return ()
+    order = torch.randperm(len(data.test), generator=seeded(seed, "bits"))[:ROUNDED]
+    batch = data.test.batch(order)
+    length = _lengths(batch)
+    known = torch.arange(batch.x.shape[-1]) < length[:, None]
+    exact, rounded = (model.stepped(batch, path="kernel", precision=kind) for kind in ("fp32", "bf16"))
+    same = (exact.argmax(2) == rounded.argmax(2))[known].double()
+    values = model.values(batch.x[:, 0])
+    costs = [model.negative_log_likelihood(part, values)[known].double() / math.log(2) for part in (exact, rounded)]
+    change = float((costs[1] - costs[0]).mean())
+    protocol: dict[str, Any] = {"n_real": len(order), "n_fake": 0, "extractor": "", "seed": seed}
+    note = f"{int(length.sum()):,} samples; the kernel's bf16 against its fp32 ({level()})"
+    return (
+        Figure(metric="bf16_agreement", value=float(same.mean()), better="higher", note=note, **protocol),
+        Figure(metric="bf16_bits_change", value=change, better="lower", note=note, **protocol),
+    )
 
 
 def _predictors(model: Any, data: Data, seed: int) -> dict[str, Predictor]:

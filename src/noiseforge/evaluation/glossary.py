@@ -115,6 +115,12 @@ GLOSSARY: dict[str, Entry] = {
     "bits_histogram": Entry("Bits, by the histogram", "Each value as likely as in the training clips."),
     "bits_markov": Entry("Bits, by the value before", "A table of which value follows which."),
     "bits_linear_prediction": Entry("Bits, by linear prediction", "A weighted sum of the 32 values before."),
+    "bf16_agreement": Entry(
+        "The same value in bf16",
+        "How often the likeliest next value stays the same when the kernel rounds to bf16.",
+        0.0,
+    ),
+    "bf16_bits_change": Entry("Bits more in bf16", "What rounding to bf16 costs held-out clips, in bits per sample."),
     "speaker_agreement": Entry(
         "Speaker agreement",
         "The share of samples that the judge recognises as the speaker who was asked for.",

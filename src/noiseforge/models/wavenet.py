@@ -15,7 +15,7 @@ from noiseforge.errors import UserError, unknown
 from noiseforge.models.model import Model
 from noiseforge.models.player import Moment, Player
 from noiseforge.networks.wavenet.conditioner import PLACES, Conditioner, progress
-from noiseforge.networks.wavenet.generate import generate, stream_generators
+from noiseforge.networks.wavenet.generate import generate, stepper, stream_generators
 from noiseforge.networks.wavenet.network import CausalNetwork
 from noiseforge.objectives.likelihood import logistic_mixture
 from noiseforge.objectives.mu_law import mu_law_decode, mu_law_encode
@@ -110,9 +110,10 @@ class WaveNet(Model):
         parameters = self.network(torch.cat([before, values[:, :-1]], 1), self._told(batch, start, size))
         context = torch.where(start > 0, self.settings.receptive_field - 1, 0)
         known = (place < _lengths(batch)[:, None]) & (place - start[:, None] >= context[:, None])
-        return self._negative_log_likelihood(parameters.float(), values), known
+        return self.negative_log_likelihood(parameters.float(), values), known
 
-    def _negative_log_likelihood(self, parameters: Tensor, values: Tensor) -> Tensor:
+    def negative_log_likelihood(self, parameters: Tensor, values: Tensor) -> Tensor:
+        """-log P of values (N, T), value by value, by parameters (N, T, outputs)."""
         if self.continuous:
             return -logistic_mixture(values, parameters, levels=self.settings.levels)
         flat = cross_entropy(parameters.flatten(0, 1), values.flatten(), reduction="none")
@@ -127,6 +128,18 @@ class WaveNet(Model):
         nats, known = self._nats(moved, torch.zeros(len(batch.x), dtype=torch.int64), batch.x.shape[-1])
         self.train(was_training)
         return (nats * known).float().cpu()
+
+    @torch.inference_mode()
+    def stepped(self, batch: Batch, *, path: str = "auto", precision: str = "fp32") -> Tensor:
+        """The parameters (N, T, outputs) of each value of clips, as generation computes them, a value at a time."""
+        runner = stepper(self.network.weights(), len(batch.x), path=path, precision=precision)
+        values, size = self.values(batch.x[:, 0]), batch.x.shape[-1]
+        told = self._course(batch.y, batch.condition, _lengths(batch), size)
+        pieces = []
+        for begin in range(0, size, PIECE):
+            end = min(begin + PIECE, size)
+            pieces.append(runner.parameters(values[:, begin:end], told(begin, end) if callable(told) else told))
+        return torch.cat(pieces, 1)
 
     def values(self, x: Tensor) -> Tensor:
         """Sound in [-1, 1] as what the network reads: codes, or itself."""

@@ -35,8 +35,9 @@ def with_bits(
     """The evaluation, and how well the model predicts held-out sound, if it predicts any."""
     if not hasattr(model, "nats"):
         return evaluation
-    from noiseforge.evaluation.bits import bits_figures
+    from noiseforge.evaluation.bits import bits_figures, rounding_figures
 
     tell = progress or (lambda stage, share: None)
     figures = bits_figures(model, real, seed=seed, progress=lambda share: tell("predicting held-out clips", share))
+    figures += rounding_figures(model, real, seed=seed)
     return evaluation.model_copy(update={"figures": (*evaluation.figures, *figures)})
