@@ -19,8 +19,8 @@ from torch import Tensor
 
 from noiseforge.data import Data, Spec, load_data
 from noiseforge.data import describe as describe_data
-from noiseforge.data.pictures import in_source_units, show, strip
-from noiseforge.data.saving import check_picture, check_target, save_picture, save_samples
+from noiseforge.data.pictures import in_source_units, strip
+from noiseforge.data.saving import check_target, save_picture, save_samples
 from noiseforge.errors import UserError
 from noiseforge.evaluation.diagnosis import Diagnosis
 from noiseforge.evaluation.diagnosis import diagnose as diagnose_records
@@ -39,7 +39,9 @@ from noiseforge.workflows.coding import encode as encode
 from noiseforge.workflows.coding import posterior
 from noiseforge.workflows.coding import reconstruct as reconstruct
 from noiseforge.workflows.interpolate import linear, spherical
-from noiseforge.workflows.report import SHOWN, last_evaluation, paired, report_folder, reproduction, write
+from noiseforge.workflows.neighbours import Neighbours as Neighbours
+from noiseforge.workflows.neighbours import neighbours as neighbours
+from noiseforge.workflows.report import last_evaluation, report_folder, reproduction, write
 from noiseforge.workflows.subject import (
     RunLike,
     SamplesLike,
@@ -56,15 +58,6 @@ if TYPE_CHECKING:
     from noiseforge.data.samples import Samples
     from noiseforge.evaluation.run_comparison import RunComparison
     from noiseforge.models.model import Model
-
-
-class Neighbours(NamedTuple):
-    """Samples and their nearest training examples, both (n, *shape); distances (n,) in source units."""
-
-    samples: np.ndarray
-    nearest: np.ndarray
-    distances: np.ndarray
-    indices: np.ndarray
 
 
 class Plan(NamedTuple):
@@ -225,11 +218,14 @@ def interpolate(
     a strip (.png), a film (.gif) or an array (.npy).
     """
     opened = opened_run(run)
-    if out is not None:
-        check_target(out, opened.spec, overwrite=overwrite)
     model = opened.load_model(device)
     if not isinstance(model, LatentModel):
-        raise UserError(f"{opened.path} has no latent space to walk through (model.kind={opened.recipe.model.kind})")
+        kind = opened.recipe.model.kind
+        raise UserError(
+            f"{opened.path} has no latent space to walk through (model.kind={kind}): take a gan, vae, aae or vaegan"
+        )
+    if out is not None:
+        check_target(out, opened.spec, overwrite=overwrite)
     ends = [model.latent(1, torch.Generator().manual_seed(seed))[0] for seed in (seed_a, seed_b)]
     labels = model.labels(steps, label)
     if labels is not None:
@@ -241,34 +237,6 @@ def interpolate(
     elif out is not None:
         save_samples(out, x, opened.spec, overwrite=overwrite)
     return _array(x, opened.spec)
-
-
-def neighbours(
-    subject: RunLike | SamplesLike,
-    *,
-    data: str | Path | Data | None = None,
-    n: int = 16,
-    seed: int = 0,
-    device: str = "auto",
-    on_bad_file: OnBadFile = "error",
-    out: str | Path | None = None,
-    overwrite: bool = False,
-) -> Neighbours:
-    """Samples of a run, a file or an array beside the training examples nearest to them, pixel by pixel.
-
-    `out` is a picture of the pairs: each sample, and to its right its neighbour.
-    """
-    if out is not None:
-        check_picture(Path(out), overwrite=overwrite)
-    real, run = reference(subject, data, on_bad_file)
-    model = run.load_model(device) if run else None
-    samples = subject_samples(subject, model, real.spec, n, seed, on_bad_file)
-    pairs, distances, indices = paired(samples.x, real)
-    if out is not None:
-        options = {"columns": SHOWN} if real.spec.modality == "image" else {}
-        save_picture(Path(out), show(pairs.flatten(0, 1), real.spec, **options))
-    shown = [_array(side, real.spec) for side in (pairs[:, 0], pairs[:, 1])]
-    return Neighbours(shown[0], shown[1], (distances * real.spec.scale).numpy(), indices.numpy())
 
 
 def evaluate(
@@ -304,7 +272,7 @@ def evaluate(
         UserError: the samples, the data, a metric or the features do not exist or do not fit together.
     """
     from noiseforge.workflows.coding_report import coding_pictures, encodes, with_coding
-    from noiseforge.workflows.measured import measured, with_bits
+    from noiseforge.workflows.measured import measured, with_bits, with_origin
 
     real, run = reference(subject, data, on_bad_file)
     folder = report_folder(subject, out)
@@ -314,11 +282,11 @@ def evaluate(
     with new_folder(folder) if folder else nullcontext():  # before the work: what cannot be written is told now
         count = n or (settings.samples if settings else None)
         model = run.load_model(device) if run else None
-        samples = subject_samples(subject, model, real.spec, count, seed, on_bad_file)
+        samples = subject_samples(subject, model, real, count, seed, on_bad_file)
         names = None if metrics is None else tuple(metrics)
         asked: dict[str, Any] = {"features": features, "metrics": names, "seed": seed}
         told: dict[str, Any] = {"subject": subject_name(subject), "device": choose_device(device), "progress": progress}
-        evaluation = measured(samples, real, **asked, **told)
+        evaluation = with_origin(measured(samples, real, **asked, **told), model)
         command = reproduction(subject, data, on_bad_file, {**asked, "n": len(samples.x)})
         evaluation = evaluation.model_copy(update={"command": command, "images": images})
         if model and names is None:

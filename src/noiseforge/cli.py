@@ -28,6 +28,8 @@ ADVICE = {
     errno.EROFS: "choose a place that can be written to",
 }
 """What to do when the system refuses a file; for other refusals, to check the path."""
+NO_MEMORY = "DefaultCPUAllocator"
+"""In what torch says where a tensor does not fit into memory; its own class of errors is for other devices."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -67,8 +69,8 @@ def _explained(error: Exception) -> tuple[str, int]:
     if isinstance(error, OSError) and (error.errno in ADVICE or error.filename):
         where = f": {error.filename}" if error.filename else ""
         return f"{error.strerror}{where}; {ADVICE.get(error.errno or 0, 'check the path')}", 2
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return "out of memory: lower train.batch, the size of the networks, or -n", 2
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or NO_MEMORY in str(error):
+        return "out of memory: lower train.batch, the size of the networks, -n, or --seconds", 2
     kind = type(error).__name__
     return f"internal error ({kind}: {error}); set NOISEFORGE_DEBUG=1 to see where, and please report it", 1
 

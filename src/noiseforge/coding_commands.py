@@ -43,7 +43,9 @@ def encode(
 @app.command()
 def reconstruct(
     run: RunFolder,
-    out: Annotated[str, typer.Option("--out", help="Picture of the pairs (.png).")],
+    out: Annotated[
+        str, typer.Option("--out", help="Picture of the pairs (.png); of sound a folder of WAVs, or one .wav.")
+    ],
     source: CodedSource = None,
     part: Part = "test",
     n: Annotated[int, typer.Option("-n", "--count", min=1, help="How many.")] = 32,
@@ -53,18 +55,20 @@ def reconstruct(
     seed: Seed = 0,
     device: Device = "auto",
 ) -> None:
-    """Show examples beside what is left of them after encoding and decoding."""
+    """Show examples beside what is left of them after encoding and decoding; of sound, beside what a vocoder makes."""
     from noiseforge import api
 
     terminal = open_terminal(json_to)
     chosen: dict[str, Any] = {"part": part, "n": n, "seed": seed, "device": device, "on_bad_file": on_bad_file}
-    with terminal.progress("reconstructing"):
+    with terminal.progress("reconstructing") as show:
+        chosen["progress"] = lambda share: show(share, "generating")
         pairs = api.reconstruct(run, source, out=out, overwrite=overwrite, **chosen)
-    error = float(((pairs.examples - pairs.reconstructions) ** 2).mean())
+    measure, error = pairs.error()
     count = len(pairs.examples)
-    terminal.say(f"{count} pairs, an example and its reconstruction, mean squared error {error:.4g}: look at {out}")
-    terminal.next(command("evaluate", run), command("encode", run, "--out", "codes.csv"))
-    terminal.finish({"out": out, "n": count, "mean_squared_error": error})
+    terminal.say(f"{count} pairs, an example and its reconstruction, {measure} {error:.4g}: look at {out}")
+    codes = [command("encode", run, "--out", "codes.csv")] if pairs.length is None else []
+    terminal.next(command("evaluate", run), *codes)
+    terminal.finish({"out": out, "n": count, measure.replace("-", "_").replace(" ", "_"): error})
 
 
 @app.command()

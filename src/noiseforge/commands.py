@@ -25,13 +25,13 @@ app = typer.Typer(
 RunFolder = Annotated[str, typer.Argument(metavar="RUN", help="Folder of a training, as `train` makes.")]
 Subject = Annotated[
     str,
-    typer.Argument(metavar="RUN_OR_SAMPLES", help="Folder of a training, folder of pictures, .npy or .npz."),
+    typer.Argument(metavar="RUN_OR_SAMPLES", help="Folder of a training, folder of pictures or sound, .npy or .npz."),
 ]
 Source = Annotated[
     str | None,
     typer.Option("--data", metavar="SOURCE", help="digits, ring, a folder, .npy, ...; default: the recipe's."),
 ]
-BadFile = Annotated[Literal["error", "skip"], typer.Option("--on-bad-file", help="What to do with a damaged picture.")]
+BadFile = Annotated[Literal["error", "skip"], typer.Option("--on-bad-file", help="What to do with a damaged file.")]
 Json = Annotated[
     str | None,
     typer.Option("--json", metavar="FILE", help="Write the result as JSON; - for standard output."),
@@ -40,6 +40,7 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the random dra
 RecipeSeed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed; default: the recipe's.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Label = Annotated[str | None, typer.Option("--label", help="One class, by name or index, of a conditional model.")]
+Modality = Annotated[Literal["image", "audio"], typer.Option("--modality", help="What to generate.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is at --out.")]
 
 # Every verb takes --seed and --device, so that a script can pass them to all; where nothing is drawn or
@@ -67,32 +68,35 @@ def options(
 
 @app.command()
 def demo(
+    modality: Modality = "image",
     out: Annotated[
-        str, typer.Option("--out", help="Run folder; where it is taken, the first free of OUT-2, OUT-3, ...")
-    ] = "runs/demo",
+        str | None, typer.Option("--out", help="Run folder; where it is taken, the first free of OUT-2, OUT-3, ...")
+    ] = None,
     json_to: Json = None,
     seed: RecipeSeed = None,
     device: Device = "auto",
 ) -> None:
-    """Train on handwritten digits, sample, evaluate, and write a report: a few minutes."""
+    """Train on embedded data, sample, evaluate, and write a report: a few minutes."""
     from noiseforge import api
+    from noiseforge.demonstrations import demonstration
 
     terminal = open_terminal(json_to)
-    folder = api.free_folder(out)
-    if folder != Path(out):
-        terminal.say(f"{out} is taken and stays as it is: this demo goes to {folder}")
-    terminal.say("Training a generator of handwritten digits (recipe image/digits) ...")
-    run = _train(terminal, "image/digits", out=folder, seed=seed, device=device)
-    pictures = run.path / "samples.png"
-    api.sample(run, 100, seed=seed or 0, device=device, out=pictures, overwrite=True)
+    shown = demonstration(modality)
+    wanted = out or shown.out
+    folder = api.free_folder(wanted)
+    if folder != Path(wanted):
+        terminal.say(f"{wanted} is taken and stays as it is: this demo goes to {folder}")
+    if shown.note:
+        terminal.say(shown.note)
+    terminal.say(f"Training a generator of {shown.of} (recipe {shown.recipe}) ...")
+    run = _train(terminal, shown.recipe, out=folder, seed=seed, device=device)
+    samples = run.path / shown.samples
+    api.sample(run, shown.clips, seed=seed or 0, device=device, out=samples, overwrite=True)
     evaluation, report = _evaluate(terminal, run, seed=seed or 0, device=device)
-    terminal.say(f"Look at {pictures} and {report}")
-    terminal.next(
-        command("sample", run.path, "-n", 16, "--out", "digits.png"),
-        command("diagnose", run.path),
-        "noiseforge recipes",
-    )
-    terminal.finish({"run": str(run.path), "report": str(report), "evaluation": evaluation.model_dump(mode="json")})
+    terminal.say(f"{shown.look} {samples}, then look at {report}")
+    terminal.next(command("sample", run.path, *shown.more), command("diagnose", run.path), "noiseforge recipes")
+    made = {"run": str(run.path), "samples": str(samples), "report": str(report)}
+    terminal.finish({**made, "evaluation": evaluation.model_dump(mode="json")})
 
 
 @app.command()
@@ -189,14 +193,15 @@ def train(
         return
     run = _train(terminal, recipe, out=out, resume=resume, device=device, **chosen)
     terminal.say(f"Trained: {run.path}. Look at {run.path / 'samples'}")
-    terminal.next(command("evaluate", run.path), command("sample", run.path, "-n", 64, "--out", "samples.png"))
+    samples = "samples/" if run.spec.modality == "audio" else "samples.png"
+    terminal.next(command("evaluate", run.path), command("sample", run.path, "-n", 64, "--out", samples))
     terminal.finish({"run": str(run.path), "last": api.last_records(run)})
 
 
 @app.command()
 def sample(
     run: RunFolder,
-    out: Annotated[str, typer.Option("--out", help=".png, .gif, .npy, .npz, .csv, or a folder to fill with pictures.")],
+    out: Annotated[str, typer.Option("--out", help=".png, .gif, .csv, .wav, .npy, .npz, or a folder to fill.")],
     n: Annotated[int, typer.Option("-n", "--count", min=1, help="How many.")] = 64,
     label: Label = None,
     prior: Annotated[
@@ -263,7 +268,7 @@ def interpolate(
 @app.command()
 def neighbours(
     subject: Subject,
-    out: Annotated[str, typer.Option("--out", help="Picture of the pairs (.png).")],
+    out: Annotated[str, typer.Option("--out", help="Picture of the pairs (.png); of sound, of spectrograms.")],
     n: Annotated[int, typer.Option("-n", "--count", min=1, help="How many samples.")] = 16,
     source: Source = None,
     overwrite: Overwrite = False,

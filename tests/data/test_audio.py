@@ -199,7 +199,7 @@ def test_the_fingerprint_covers_samples_labels_and_rate(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"size": 32}, "holds sound: size belong to pictures"),
+        ({"size": 32}, "holds sound: size belongs to pictures"),
         ({"labels_from": "{label}-{index}"}, r"12 of 12 file names do not fit .* the first is 0_ann_0\.wav"),
         ({"split": "indx:0-4"}, "unknown split 'indx:0-4'"),
         ({"sample_rate": 10}, "1000 to 384000 Hz, got 10"),
@@ -217,12 +217,14 @@ def test_names_that_do_not_fit_can_be_skipped(tmp_path: Path) -> None:
     data = load_data(tmp_path, labels_from="{label}_{speaker}_{index}", on_bad_file="skip")
     assert len(data.train) + len(data.test) == 12 and "does not fit" in data.problems[0]
     assert "left out: 1" in data.problems[0]
+    with pytest.raises(UserError, match=r"13 of 13 file names do not fit .*rename them or choose another pattern$"):
+        load_data(tmp_path, labels_from="{label}-{index}", on_bad_file="skip")
 
 
 def test_other_sources_refuse_settings_of_sound() -> None:
     with pytest.raises(UserError, match="digits holds no sound: sample_rate and split belong to sound"):
         load_data("digits", sample_rate=8000, split="stratified")
-    with pytest.raises(UserError, match="labels_from belong to files"):
+    with pytest.raises(UserError, match="labels_from belongs to files"):
         load_data("tones", labels_from="folders")
 
 

@@ -44,6 +44,12 @@ def test_a_file_that_was_changed_is_named(tmp_path: Path) -> None:
     write(tmp_path / "no-bob-2.flac", tone(0.3))
     with pytest.raises(UserError, match=r"no-bob-2\.flac is not the file that .*manifest\.csv names"):
         load_data(tmp_path)
+    (tmp_path / "no-ann-1.flac").unlink()
+    rest = load_data(tmp_path, on_bad_file="skip")
+    assert len(rest.train) + len(rest.test) == 14
+    assert rest.problems == (
+        "recordings that are missing or not those of the manifest, left out: 2, the first is no-ann-1.flac",
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,6 +62,8 @@ def test_a_file_that_was_changed_is_named(tmp_path: Path) -> None:
         ("path,split\na.wav,train\nb.wav,dev\n", "split 'dev' in line 3: expected train or test"),
         ("path,split\na.wav,test\nb.wav,test\n", "nothing to learn from"),
         ("path\na.wav\na.wav\n", "names a file twice"),
+        ("path,lable\na.wav,x\nb.wav,y\n", "unknown column of .* 'lable', did you mean 'label'"),
+        ("path,label\n,x\nb.wav,y\n", "names no file in line 2"),
     ],
 )
 def test_manifests_that_do_not_fit(tmp_path: Path, content: str, message: str) -> None:

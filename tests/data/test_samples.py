@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from noiseforge.data.samples import as_samples, read_samples
+from noiseforge.data.samples import Samples, as_samples, read_samples, relabelled
 from noiseforge.data.saving import save_samples
 from noiseforge.data.spec import Spec
 from noiseforge.errors import UserError
@@ -52,12 +52,25 @@ def test_labels_that_are_no_classes_are_left_out(tmp_path: Path) -> None:
     assert read_samples(tmp_path / "s", IMAGES.model_copy(update={"classes": ("c",)})).y is None
 
 
+def test_samples_of_other_data_are_relabelled_by_name() -> None:
+    own = IMAGES.model_copy(update={"classes": ("a", "b", "c"), "speakers": ("ann", "bob")})
+    real = IMAGES.model_copy(update={"classes": ("c", "b", "a"), "speakers": ("bob",)})
+    samples = Samples(drawn(IMAGES)[:2], torch.tensor([0, 1]), None, torch.tensor([1, 1]))
+    found = relabelled(samples, own, real)
+    assert found.y.tolist() == [2, 1] and found.speaker.tolist() == [0, 0] and found.x is samples.x
+    found = relabelled(samples._replace(speaker=torch.tensor([0, 1])), own, real)
+    assert found.y.tolist() == [2, 1] and found.speaker is None, "ann is not one of them"
+
+
 def test_samples_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "wide.npy", np.random.default_rng(0).random((4, 3)))
     with pytest.raises(UserError, match=r"wide.npy holds samples of shape \(3,\), the real data are \(2,\)"):
         read_samples(tmp_path / "wide.npy", POINTS)
     with pytest.raises(UserError, match=r"expected a run, .npy or .npz"):
         read_samples(tmp_path, POINTS)
+    np.save(tmp_path / "sound.npy", np.zeros((4, 1, 300), np.float32))
+    with pytest.raises(UserError, match=r"sound.npy has shape \(4, 1, 1, 300\): the sides of pictures must be above 1"):
+        read_samples(tmp_path / "sound.npy", IMAGES)
     with pytest.raises(UserError, match=r"must have shape \(N, 1, 8, 8\), got \(4, 8, 8\)"):
         as_samples(torch.zeros(4, 8, 8), IMAGES)
     with pytest.raises(UserError, match=r"float32 values from 0 to 255; expected whole numbers 0\.\.255"):

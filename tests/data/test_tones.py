@@ -11,7 +11,7 @@ from noiseforge.data.clips import Clips
 def test_tones_are_labelled_seeded_and_all_different() -> None:
     data = load_data("tones")
     assert data.spec.classes == ("bell", "glide", "pluck", "reed") and data.spec.speakers == ("high", "low")
-    assert (len(data.train), len(data.test), data.spec.sample_rate) == (144, 16, 8000)
+    assert (len(data.train), len(data.test), data.spec.sample_rate) == (432, 48, 8000)
     assert isinstance(data.train, Clips) and 2000 <= int(data.train.lengths.min()) <= data.spec.shape[1] <= 4000
     found = describe(data)
     assert found["duplicates in training"] == 0 and found["problems"] == []

@@ -58,6 +58,12 @@ def test_each_defect_shows_in_its_measure(samples: Tensor, name: str, expected: 
     assert health_of(samples)[name] == pytest.approx(expected, abs=tolerance)
 
 
+def test_cells_of_single_examples_are_not_looked_at() -> None:
+    few, enough = (measure(mixture(1)[:count], mixture(0)[:count]) for count in (63, 64))
+    assert few.keys() == enough.keys() - {"cell_overlap"}
+    assert enough["cell_overlap"] == pytest.approx(overlap_floor(64), abs=0.12)
+
+
 def test_discriminator_measures_against_closed_forms() -> None:
     real, fake, unseen = torch.tensor([[3.0], [5.0]]), torch.tensor([4.0, 3.0, 0.0]), torch.tensor([2.0])
     found = measure(mixture(1), mixture(0), real, fake, held_out_logits=unseen)
@@ -257,8 +263,26 @@ def test_verdict_on_an_evaluation_alone(figures: dict[str, tuple[float, float]],
     assert diagnose([], evaluation_of(**figures)).verdict == verdict
 
 
+@pytest.mark.parametrize(("coverage", "verdict"), [(0.8, "healthy"), (0.2, "mode collapse")])
+def test_without_cells_the_evaluation_says_what_is_missing(coverage: float, verdict: str) -> None:
+    looks = [{k: v for k, v in record.items() if k != "cell_overlap"} for record in run_of(HEALTHY)]
+    diagnosis = diagnose(looks, evaluation_of(precision=(0.8, 0.9), coverage=(coverage, 0.9)))
+    assert diagnosis.verdict == verdict
+    assert level_of(diagnosis, "spread") == ("good" if verdict == "healthy" else "alarm")
+
+
+@pytest.mark.parametrize(
+    ("looks", "verdict"), [(HEALTHY, "healthy"), (STUCK, "discriminator won"), (None, "too short")]
+)
+def test_data_that_repeat_themselves_make_no_sample_strange(looks: dict[str, float] | None, verdict: str) -> None:
+    far = evaluation_of(**GOOD, nearest_ratio=(6.0, 1.0))
+    assert diagnose(run_of(looks) if looks else [], far).verdict.startswith(verdict)
+
+
 PICTURES = Spec(source="x", modality="image", shape=(1, 8, 8), classes=("a", "b"), fingerprint="f")
 POINTS = Spec(source="x", modality="point", shape=(2,), value_range=None, fingerprint="f")
+AUDIO = {"shape": (1, 800), "classes": ("a", "b"), "speakers": ("c", "d"), "sample_rate": 8000}
+SOUND = Spec(source="x", modality="audio", fingerprint="f", **AUDIO)
 EVERY_REMEDY = [remedies for name, remedies in vars(advice).items() if name.startswith("AGAINST_")]
 PLAIN = ["model.conditional=false", "model.loss=hinge", "model.r1=0", "model.r2=0", "model.augment=", "train.batch=64"]
 PLAIN += ["model.generator={width: 16}", "model.discriminator={width: 16}", "train.precision=auto"]
@@ -292,8 +316,8 @@ def test_advice_names_keys_that_a_recipe_has() -> None:
         word in text for word in ("packing=2", "loss=relativistic", "'model.augment=translate:0.125 | cutout:0.5'")
     )
     keys = set(re.findall(r"\b(?:model|train)\.[a-z_0-9.]*[a-z_0-9]", text))
-    known = [set(dotted(read_recipe(name).model_dump())) for name in ("image/digits", "image/mnist-vae")]
-    assert keys <= known[0] | known[1]
+    recipes = ("image/digits", "image/mnist-vae", "audio/tones")
+    assert keys <= {key for name in recipes for key in dotted(read_recipe(name).model_dump())}
     assert len(keys) > 8
 
 
@@ -305,11 +329,13 @@ def test_advice_names_keys_that_a_recipe_has() -> None:
         ("image/mnist-aae", "model.generator model.beta packing", "mixture model.optimiser.lr model.discriminator.lr"),
         ("image/mnist-vaegan", "model.optimiser", "mixture model.generator.lr packing model.beta"),
         ("image/mnist", "model.optimiser mixture model.beta", "model.generator.lr model.discriminator.lr"),
+        ("audio/tones", "generator discriminator packing mixture", "model.optimiser.lr train.images dropout"),
     ],
 )
 @pytest.mark.parametrize("spec", [PICTURES, None])
 def test_advice_names_no_key_that_the_recipe_lacks(recipe: str, refused: str, said: str, spec: Spec | None) -> None:
     settings = read_recipe(recipe)
+    spec = SOUND if spec and recipe.startswith("audio/") else spec
     of_words = [tuple(remedy for remedy in remedies if not remedy.settings) for remedies in EVERY_REMEDY]
     texts = [advice.advice(remedies, settings, spec) for remedies in (EVERY_REMEDY if spec else of_words)]
     keys = set(re.findall(r"\b(?:model|train)\.[a-z_0-9.]*[a-z_0-9]", " ".join(texts)))

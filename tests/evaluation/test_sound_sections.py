@@ -13,7 +13,7 @@ import torch
 
 from noiseforge.data import Data
 from noiseforge.data.samples import Samples
-from noiseforge.evaluation.figures import Evaluation
+from noiseforge.evaluation.figures import Evaluation, Figure
 from noiseforge.evaluation.report import write_report
 from noiseforge.evaluation.sound_sections import sound_sections
 
@@ -94,3 +94,13 @@ def test_a_whole_report_is_small_and_needs_nothing_else(
     assert text.count("<audio") >= 6
     assert not re.search(r"""(src|href)=["'](?!data:)""", text)
     assert {"Samples to hear", "Nearest training clips"} < set(re.findall("<h2>(.*?)</h2>", text))
+
+
+def test_a_report_of_sound_begins_with_what_is_predicted_and_heard(tones: Data, tmp_path: Path) -> None:
+    names = ("fid", "coverage", "precision", "label_agreement", "bits_per_sample")
+    protocol = {"n_real": 9, "n_fake": 9, "extractor": "", "seed": 0, "better": "lower"}
+    figures = tuple(Figure(metric=name, value=0.5, **protocol) for name in names)
+    found = Evaluation(subject="clips", source="tones", figures=figures, created="2026-01-01", seconds=1.0)
+    text = write_report(tmp_path, found, tones.test.batch(torch.arange(2)).x, tones).read_text(encoding="utf-8")
+    heads = re.findall(r"class=headline><dt>(.*?) [↑↓]", re.sub("<span[^>]*>|</span>", "", text))
+    assert heads == ["Bits per sample", "Label agreement", "Fréchet distance (FID)", "Coverage"]

@@ -36,7 +36,7 @@ def network(**changes: object) -> CausalNetwork:
     with torch.no_grad():
         for bias in (layer.bias for layer in [*made.gates, *made.residuals, made.skips, made.hidden, made.output]):
             bias.copy_(torch.randn(bias.shape, generator=rng(7)) * 0.2)
-        made.output.weight.mul_(25 if made.continuous else 60)
+        made.output.weight.mul_(8 if made.continuous else 18)
     return made.eval()
 
 
@@ -152,7 +152,7 @@ def test_each_path_draws_the_same_from_the_same_uniforms(name: str, told: str, n
         torch.testing.assert_close(drawn, expected, atol=1e-4, rtol=0)
     else:
         assert torch.equal(drawn, expected)
-    assert len(expected.unique()) > 10
+    assert len(expected.unique()) > 8
 
 
 @pytest.mark.parametrize("path", FAST)

@@ -79,12 +79,18 @@ def test_weight_normalisation_changes_the_parameters_and_not_the_function() -> N
     assert any(name.endswith("original0") for name, _ in normalised.named_parameters())
 
 
-def test_dropout_is_of_training_alone() -> None:
+def test_dropout_is_where_it_is_drawn_alone() -> None:
     made, x = network(dropout=0.5), codes(1, 20)
-    torch.testing.assert_close(made(x), network()(x))
-    made.train()
-    torch.manual_seed(0)
-    assert not torch.equal(made(x), made(x))
+    torch.testing.assert_close(made.train()(x), network()(x))
+    first, again, other = (made(x, drops=torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_what_is_dropped_is_made_up_for() -> None:
+    """A share of the values is 0, and the mean of all stays."""
+    dropped = network(dropout=0.2)._dropped(torch.ones(100, 1000), torch.Generator().manual_seed(0))
+    assert dropped.unique().tolist() == [0.0, 1.25]
+    assert dropped.mean().item() == pytest.approx(1.0, abs=0.01)
 
 
 def test_weights_are_float32_copies_that_hold_no_gradient() -> None:

@@ -55,7 +55,9 @@ def read_array_file(path: Path, *, size: int | None, channels: int | None) -> Fo
         if size or channels:
             raise UserError(f"{path} holds points (N, D): size and channels are for pictures; leave them out")
         return _found_points(parts, path)._replace(labels=numbers, classes=classes)
-    images, bounds = picture_values(_channels_first(parts.x, path), str(path))
+    pictures = _channels_first(parts.x, path)
+    _check_sides(pictures, path)
+    images, bounds = picture_values(pictures, str(path))
     return found_images(
         torch.from_numpy(images),
         bounds=bounds,
@@ -152,6 +154,15 @@ def _channels_first(x: np.ndarray, path: Path) -> np.ndarray:
         reason = "axis 1 and axis 3 could both be channels" if first else "no axis has 1 or 3 channels"
         raise UserError(f"{path} has shape {x.shape}: {reason}; expected {LAYOUTS}")
     return x if first else np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+
+
+def _check_sides(x: np.ndarray, path: Path) -> None:
+    """Refuses what can be no pictures: clips of sound (N, 1, T), as they are saved, look like pictures of one row."""
+    if 1 in x.shape[2:]:
+        raise UserError(
+            f"{path} has shape {x.shape}: the sides of pictures must be above 1; "
+            f"sound to train on is read from folders of recordings"
+        )
 
 
 def picture_values(x: np.ndarray, where: str) -> tuple[np.ndarray, tuple[float, float]]:

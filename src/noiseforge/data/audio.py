@@ -94,14 +94,14 @@ def list_takes(root: Path, labels_from: str | None, on_bad_file: OnBadFile) -> L
         root: a folder, or a CSV file.
         labels_from: a pattern of file names, or `folders`. None: the manifest in the folder, else the naming of
             spoken digits where every file fits it, else the class folders.
-        on_bad_file: what a name that does not fit a given pattern does.
+        on_bad_file: what a name that does not fit a given pattern, or a file that is not the manifest's, does.
 
     Raises:
         UserError: there is nothing to read, names do not fit, or folders contradict each other.
     """
     if labels_from is None and holds_manifest(root):
-        takes = read_manifest(root if root.suffix.lower() == ".csv" else root / MANIFEST)
-        return Listing(takes, None if own_split(takes) else STRATIFIED)
+        takes, problems = read_manifest(root if root.suffix.lower() == ".csv" else root / MANIFEST, on_bad_file)
+        return Listing(takes, None if own_split(takes) else STRATIFIED, problems=tuple(problems))
     if not root.is_dir():
         raise UserError(f"{root} is a manifest, which has the labels itself: leave labels_from out")
     entries, problems = list_files(root, SOUNDS, loose=True)
@@ -131,10 +131,11 @@ def _named(takes: list[Take], text: str, on_bad_file: OnBadFile) -> tuple[list[T
     pattern = name_pattern(text)
     fitting = [named(take, pattern) for take in takes]
     wrong = [take for take, fits in zip(takes, fitting, strict=True) if fits is None]
-    if wrong and on_bad_file == "error":
+    if wrong and (on_bad_file == "error" or len(wrong) == len(takes)):
+        otherwise = "" if len(wrong) == len(takes) else ", or pass --on-bad-file skip"
         raise UserError(
             f"{len(wrong)} of {len(takes)} file names do not fit labels_from={text!r}, the first is "
-            f"{readable(wrong[0].name)}: rename them, choose another pattern, or pass --on-bad-file skip"
+            f"{readable(wrong[0].name)}: rename them or choose another pattern{otherwise}"
         )
     told = [f"recordings whose name does not fit {text!r}, left out: {len(wrong)}"] if wrong else []
     return [take for take in fitting if take is not None], told

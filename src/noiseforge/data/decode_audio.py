@@ -203,4 +203,6 @@ def _reason(error: BaseException) -> str:
     text = str(getattr(error, "error_string", error))
     if "not recognised" in text:
         return "it is no sound of a known kind, or its header is broken"
+    if "does not exist" in text:  # said by the decoder of an MP3 in which it finds no sound
+        return "it is truncated or corrupt"
     return f"it is truncated or corrupt ({' '.join(text.split()).rstrip('.')})"

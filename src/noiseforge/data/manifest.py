@@ -6,13 +6,15 @@ import csv
 import hashlib
 import os
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import get_args
 
 from noiseforge.data.clips import Clips
+from noiseforge.data.listing import OnBadFile
 from noiseforge.data.spec import Data
 from noiseforge.data.takes import Part, Take
-from noiseforge.errors import UserError
+from noiseforge.errors import UserError, unknown
 from noiseforge.files import readable, reading, replacing
 
 MANIFEST = "manifest.csv"
@@ -38,11 +40,16 @@ def write_manifest(path: str | Path, data: Data) -> None:
         writer.writerows(rows)
 
 
-def read_manifest(path: Path) -> list[Take]:
-    """The recordings that a manifest names.
+def read_manifest(path: Path, on_bad_file: OnBadFile = "error") -> tuple[list[Take], list[str]]:
+    """The recordings that a manifest names, and what was wrong.
+
+    Args:
+        path: the CSV.
+        on_bad_file: what a file that is missing, or whose hash is not the one that is given, does: "skip" leaves it
+            out.
 
     Raises:
-        UserError: a column is unknown or incomplete, a file is missing, or a file's hash is not the one that is given.
+        UserError: a column is misspelt or incomplete, or such a file stops.
     """
     with reading(path), path.open(newline="", encoding="utf-8-sig") as file:
         try:
@@ -52,12 +59,27 @@ def read_manifest(path: Path) -> list[Take]:
     if not lines or "path" not in lines[0]:
         found = ", ".join(filter(None, lines[0])) if lines else "no line"
         raise UserError(f"{path} holds {found}: expected a CSV with the columns {', '.join(COLUMNS)}, path at least")
+    for name in filter(None, lines[0]):
+        if name not in COLUMNS and get_close_matches(name, COLUMNS):
+            raise unknown(f"column of {path}", name, COLUMNS)
     for column in ("label", "speaker", "split"):
         _check_column(path, lines, column)
-    takes = [_take(path, number, line) for number, line in enumerate(lines, start=2)]
+    takes, lost = [], []
+    for number, line in enumerate(lines, start=2):
+        take = _take(path, number, line)
+        takes.append(take)
+        wrong = _wrong_file(path, number, take, line.get("sha256"))
+        if wrong and on_bad_file == "error":
+            raise UserError(wrong)
+        if wrong:
+            lost.append(take)
     if len({take.path for take in takes}) < len(takes):
         raise UserError(f"{path} names a file twice; leave one of the lines")
-    return takes
+    first = f", the first is {lost[0].name}" if lost else ""
+    problems = (
+        [f"recordings that are missing or not those of the manifest, left out: {len(lost)}{first}"] if lost else []
+    )
+    return [take for take in takes if take not in lost], problems
 
 
 def _check_column(path: Path, lines: Sequence[dict[str, str]], column: str) -> None:
@@ -70,19 +92,25 @@ def _check_column(path: Path, lines: Sequence[dict[str, str]], column: str) -> N
 
 
 def _take(manifest: Path, number: int, line: dict[str, str]) -> Take:
-    name, split, wanted = line["path"], line.get("split") or None, line.get("sha256")
+    name, split = line["path"], line.get("split") or None
     part: Part | None = next((known for known in get_args(Part) if known == split), None)
     if part != split:
         raise UserError(f"{manifest} has the split {split!r} in line {number}: expected train or test")
-    path = manifest.parent / (name or "")
-    if not name or not path.is_file():
-        raise UserError(f"{manifest} names {name!r} in line {number}, and there is no such file: mend the path")
-    if wanted and wanted != _hash(path):
-        raise UserError(
-            f"{path} is not the file that {manifest} names: its SHA-256 is another; "
+    if not name:
+        raise UserError(f"{manifest} names no file in line {number}: give its path, or leave the line out")
+    return Take(manifest.parent / name, name, line.get("label") or None, line.get("speaker") or None, part=part)
+
+
+def _wrong_file(manifest: Path, number: int, take: Take, wanted: str | None) -> str | None:
+    """What is wrong with the file that a line names, if anything is."""
+    if not take.path.is_file():
+        return f"{manifest} names {take.name!r} in line {number}, and there is no such file: mend the path"
+    if wanted and wanted != _hash(take.path):
+        return (
+            f"{take.path} is not the file that {manifest} names: its SHA-256 is another; "
             f"put the file back, or write the manifest again"
         )
-    return Take(path, name, line.get("label") or None, line.get("speaker") or None, part=part)
+    return None
 
 
 def _rows(dataset: object, part: str, root: Path) -> list[list[object]]:

@@ -70,6 +70,19 @@ def read_samples(
     return Samples(examples.batch(torch.arange(len(examples))).x, _labels(found, spec, path))
 
 
+def relabelled(samples: Samples, own: Spec, real: Spec) -> Samples:
+    """Samples of one set of data as samples of another: labels and speakers by name, or left out with a warning."""
+    found = []
+    for which, kind in ((samples.y, "classes"), (samples.speaker, "speakers")):
+        ours, theirs = getattr(own, kind), getattr(real, kind)
+        if which is None or ours == theirs:
+            found.append(which)
+            continue
+        names = [ours[index] for index in which.tolist()]
+        found.append(_places(names, theirs, own.source, {"classes": "class", "speakers": "speaker"}[kind], real))
+    return samples._replace(y=found[0], speaker=found[1])
+
+
 def as_samples(array: np.ndarray | Tensor, spec: Spec) -> Samples:
     """An array (N, *spec.shape) of pictures, their values as in a file of pictures, or of points in source units.
 
@@ -150,13 +163,14 @@ def _known(names: tuple[str, ...]) -> dict[str | None, int]:
     return places
 
 
-def _places(given: list[str | None], names: tuple[str, ...], path: Path, what: str, spec: Spec) -> Tensor | None:
+def _places(given: list[str | None], names: tuple[str, ...], path: str | Path, what: str, spec: Spec) -> Tensor | None:
     known = _known(names)
     if not names or None in given:
         return None
     strange = [name for name in given if name not in known]
     if strange:
-        log.warning("%s: left out, as %r is no %s of %s", path, strange[0], what, spec.source)
+        kinds = {"class": "labels", "speaker": "speakers"}[what]
+        log.warning("%s: %s are left out, as %r is no %s of %s", path, kinds, strange[0], what, spec.source)
         return None
     return torch.tensor([known[name] for name in given])
 

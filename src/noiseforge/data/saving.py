@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL.Image import Image
 from torch import Tensor
 
@@ -88,6 +89,32 @@ def check_target(path: str | Path, spec: Spec, *, overwrite: bool = False) -> No
         raise UserError(f"{path}: points are saved as .csv, .npy, .npz or as a .png plot")
     if spec.modality != "point" and ending == ".csv":
         raise UserError(f"{path}: .csv is for points; save images as .png, .npy, .npz or into a folder")
+
+
+def check_pairs(path: str | Path, spec: Spec, *, overwrite: bool = False) -> None:
+    """Refuses, before the work is done, what `save_pairs` would not write.
+
+    Raises:
+        UserError: as `check_target`, or the name is neither that of a folder nor ends in .wav.
+    """
+    check_target(path, spec, overwrite=overwrite)
+    if not _is_folder(path) and Path(path).suffix.lower() != ".wav":
+        raise UserError(f"{path}: expected a folder, written with / at its end, or a name that ends in .wav")
+
+
+def save_pairs(path: str | Path, real: Samples, made: Samples, spec: Spec, *, overwrite: bool = False) -> None:
+    """Saves clips beside what was made of them: a folder of `00000_real.wav`, `00000_made.wav`, ..., or one WAV.
+
+    Raises:
+        UserError: as `check_pairs`, or it cannot be written.
+    """
+    check_pairs(path, spec, overwrite=overwrite)
+    if _is_folder(path):
+        sounds.save_pairs(Path(path), real, made, spec)
+        return
+    x = torch.stack([real.x, made.x], 1).flatten(0, 1)
+    length = None if real.length is None else real.length.repeat_interleave(2)
+    sounds.save_wav(Path(path), Samples(x, length=length), spec)
 
 
 def check_picture(path: Path, *, overwrite: bool) -> None:

@@ -56,6 +56,15 @@ def save_folder(path: Path, samples: Samples, spec: Spec) -> None:
             write_wav(folder / f"{name}.wav", clip, spec)
 
 
+def save_pairs(path: Path, real: Samples, made: Samples, spec: Spec) -> None:
+    """A folder of `00000_real.wav`, `00000_made.wav`, ..."""
+    with replacing(path) as temporary:
+        temporary.mkdir()
+        for index, pair in enumerate(zip(clips_of(real), clips_of(made), strict=True)):
+            for kind, clip in zip(("real", "made"), pair, strict=True):
+                write_wav(temporary / f"{index:05d}_{kind}.wav", clip, spec)
+
+
 def save_wav(path: Path, samples: Samples, spec: Spec) -> None:
     """All clips in one file, with a pause between any two."""
     pause = np.zeros(round(PAUSE * (spec.sample_rate or 0)), np.int16)

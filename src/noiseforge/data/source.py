@@ -148,7 +148,8 @@ def _check_sound_settings(sound: SoundSettings) -> None:
 def _refuse(source: str, what: str, settings: dict[str, object], kind: str) -> None:
     given = [name for name, value in settings.items() if value is not None]
     if given:
-        raise UserError(f"{source} holds {what}: {' and '.join(given)} belong to {kind}; leave them out")
+        verb, them = ("belongs", "it") if len(given) == 1 else ("belong", "them")
+        raise UserError(f"{source} holds {what}: {' and '.join(given)} {verb} to {kind}; leave {them} out")
 
 
 def _recordings(
@@ -162,7 +163,7 @@ def _recordings(
 ) -> Recordings | None:
     """What is in a source of sound; None for any other source."""
     path = Path(source).expanduser()
-    if source not in MADE and not (source and _is_sound(path)):
+    if not holds_sound(source):
         return None
     _refuse(source, "sound", {"size": size, "channels": channels}, "pictures")
     if source not in MADE:
@@ -176,6 +177,11 @@ def _recordings(
     from noiseforge.data.speech import read_spoken_digits
 
     return read_spoken_digits(settings)
+
+
+def holds_sound(source: str | Path) -> bool:
+    """Whether a source is one of sound, as far as its name and the names of its files tell."""
+    return str(source) in MADE or (bool(str(source)) and _is_sound(Path(source).expanduser()))
 
 
 def _is_sound(path: Path) -> bool:

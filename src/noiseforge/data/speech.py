@@ -88,18 +88,25 @@ def _spoken() -> tuple[int, tuple[np.ndarray, ...]]:
     return rate, tuple(sounds)
 
 
-def _library() -> tuple[ctypes.CDLL, str]:
+def missing() -> str | None:
+    """What keeps the voices from speaking here, and what to do, in one line; None where nothing does."""
     try:
         import espeakng_loader
-    except ImportError as error:
-        raise UserError(
-            "spoken-digits needs espeak-ng's voices, which are not installed: pip install 'noiseforge[speech]', "
-            "or use tones, which needs nothing"
-        ) from error
-    try:
-        return ctypes.CDLL(espeakng_loader.get_library_path()), espeakng_loader.get_data_path()
+
+        ctypes.CDLL(espeakng_loader.get_library_path())
+    except ImportError:
+        return "espeak-ng's voices are not installed: pip install 'noiseforge[speech]'"
     except OSError as error:
-        raise UserError(f"espeak-ng cannot be loaded here ({error}); use tones, or recordings of your own") from error
+        return f"espeak-ng cannot be loaded here: {error}"
+    return None
+
+
+def _library() -> tuple[ctypes.CDLL, str]:
+    if reason := missing():
+        raise UserError(f"{reason}; or use tones, which need nothing, in the place of spoken-digits")
+    import espeakng_loader
+
+    return ctypes.CDLL(espeakng_loader.get_library_path()), espeakng_loader.get_data_path()
 
 
 def _check(status: int, what: str) -> None:

@@ -16,7 +16,7 @@ from noiseforge.data.takes import Take
 RATE = 8000
 """Hz, where no other is asked for."""
 
-EACH = 20
+EACH = 60
 """Sounds of each timbre in each register."""
 
 SHORTEST, LONGEST = 0.25, 0.5
@@ -40,7 +40,7 @@ VIBRATO = 0.02
 
 
 def read_tones(settings: SoundSettings, *, seed: int) -> Recordings:
-    """160 sounds of 0.25 to 0.5 s: 40 of each of the timbres bell, glide, pluck and reed, half of them low, half high.
+    """480 sounds of 0.25 to 0.5 s: 120 of each of the timbres bell, glide, pluck and reed, half of them low, half high.
 
     Pitch, vibrato, length, loudness and the phase of every partial are drawn by `seed`.
     """

@@ -43,12 +43,14 @@ AGAINST_COLLAPSE = (
     Remedy("show the discriminator how varied a batch is", ("model.discriminator.minibatch_std=true",)),
     Remedy("change the game", RELATIVISTIC),
     Remedy("let the generator learn more slowly (model.generator.lr)", keys=("model.generator.lr",)),
+    Remedy("train longer: a model that predicts poorly loses its way (train.images)", keys=("model.condition_on",)),
     Remedy("draw from where the codes lie: noiseforge sample RUN --from mixture", keys=("model.encoder",)),
     Remedy("lower model.beta, and then draw from the mixture of the codes", ("model.beta=0.1",), degree=True),
 )
 AGAINST_MEMORISING = (
     Remedy("augment what the discriminator sees", ("model.augment=translate:0.125 | cutout:0.5",)),
     PENALISE,
+    Remedy("drop a part of what each layer hears", ("model.dropout=0.05",)),
     Remedy("train on more data"),
     Remedy("train for fewer images (train.images)"),
 )

@@ -10,16 +10,21 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from noiseforge.data.samples import Samples
 from noiseforge.data.spec import Data
 from noiseforge.data.split import seeded
 from noiseforge.evaluation import charts
 from noiseforge.evaluation.gallery import fitting, gallery, pairs, plot
+from noiseforge.evaluation.hearing import ear_of
 from noiseforge.evaluation.page import arrow, page, section, template
 from noiseforge.evaluation.run_comparison import Cell, Row, RunComparison
+from noiseforge.evaluation.sound_sections import players
 from noiseforge.files import write_text
 
 SHOWN = 64
 """Samples of each contender."""
+PLAYED = 16
+"""The same, of sound."""
 PAIRS = 16
 """Examples and their reconstructions of each."""
 POINTS = 2500
@@ -29,8 +34,8 @@ BARS = ("coverage", "precision", "kid", "high_quality")
 class Pictures(NamedTuple):
     """What is shown of one contender."""
 
-    samples: Tensor
-    """(N, *shape) in model units, as they came."""
+    samples: Samples
+    """As they came."""
     originals: Tensor | None = None
     """(n, *shape) test examples, where the model has an encoder."""
     reconstructions: Tensor | None = None
@@ -82,16 +87,26 @@ def protocol(comparison: RunComparison) -> str:
 
 
 def _samples(names: Sequence[str], pictures: Sequence[Pictures], data: Data) -> str:
+    if data.spec.modality == "audio":
+        return _sounds(names, pictures, data)
     if data.spec.modality == "point":
         reference = data.test.batch(_first(data, POINTS)).x
-        bodies = [plot(shown.samples, reference, data.spec) for shown in pictures]
+        bodies = [plot(shown.samples.x, reference, data.spec) for shown in pictures]
         return section("Samples", "Generated points over points of the data.", _sides(names, bodies))
-    shown = min(fitting(each.samples, SHOWN) for each in pictures)
+    shown = min(fitting(each.samples.x, SHOWN) for each in pictures)
     shown -= shown % 8 if shown > 8 else 0
-    bodies = [gallery(each.samples[:shown], f"samples of {name}") for name, each in zip(names, pictures, strict=True)]
+    bodies = [gallery(each.samples.x[:shown], f"samples of {name}") for name, each in zip(names, pictures, strict=True)]
     bodies.append(gallery(data.test.batch(_first(data, shown)).x, "real examples"))
     lead = f"The first {shown} samples of each, as they came: none was chosen. Real examples to compare."
     return section("Samples", lead, _sides([*names, "Real examples"], bodies))
+
+
+def _sounds(names: Sequence[str], pictures: Sequence[Pictures], data: Data) -> str:
+    real = Samples(*data.test.batch(_first(data, PLAYED)))
+    ear, sides = ear_of(data), [*(each.samples for each in pictures), real]
+    bodies = [players(side, data.spec, ear, most=PLAYED, sides=len(sides)) for side in sides]
+    lead = "The first samples of each, as they came: none was chosen. Real clips to compare."
+    return section("Samples to hear", lead, _sides([*names, "Real clips"], bodies))
 
 
 def _first(data: Data, most: int) -> Tensor:

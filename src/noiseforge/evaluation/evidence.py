@@ -24,6 +24,8 @@ SHORTEST = 5
 """Checks of health below which nothing is said of a run."""
 FAR = 2.0
 """Distance of samples to the nearest training example, over that of unseen data, beyond which they are no data."""
+AMONG = 0.2
+"""Precision in the looks of a training, as a share of real data's, from which on they are data all the same."""
 
 
 def images_seen(records: Sequence[Record]) -> int:
@@ -98,15 +100,20 @@ class Evidence(NamedTuple):
         """Precision and coverage as shares of what real data score; an evaluation goes before health.
 
         Of a mixture whose modes are known, these are the share of points of high quality and the modes found. Samples
-        far off the data have neither, whatever a judge says, who was never shown anything but data.
+        far off the data have neither, whatever a judge says, who was never shown anything but data. Far is measured by
+        unseen data, which in sets that repeat themselves are near-copies: there the looks, which ask no judge, decide.
         """
-        distance = self.figure("nearest_ratio")
-        if distance and distance.value > FAR:
+        looks, distance = self._looks(), self.figure("nearest_ratio")
+        if distance and distance.value > FAR and (looks is None or looks[0] < AMONG):
             return 0.0, 0.0
         for names in (("precision", "coverage"), ("high_quality", "modes")):
             precision, coverage = map(self.figure, names)
             if precision and coverage:
                 return precision.value / (precision.floor or 1.0), coverage.value / (coverage.floor or 1.0)
+        return looks
+
+    def _looks(self) -> tuple[float, float] | None:
+        """Late precision and coverage of the health of the run, as shares of what real data score."""
         late = self.late("precision"), self.late("coverage")
         if late[0] is None or late[1] is None:
             return None

@@ -166,6 +166,7 @@ ARROWS: dict[Better, tuple[str, str]] = {
 """The sign of each direction, and what it says."""
 HEADLINES = ("fid", "coverage", "precision", "modes", "high_quality", "reverse_kl", "kid", "recall")
 """The figures worth the top of a page, the first ones that were measured."""
+SOUND_HEADLINES = ("bits_per_sample", "label_agreement", "speaker_agreement", *HEADLINES)
 
 
 def entry(figure: Figure) -> Entry:

@@ -17,6 +17,8 @@ from noiseforge.errors import Diverged, UserError
 
 CELLS = 16
 """Cells into which real examples are cut, to see how samples are spread over them."""
+FILLED = 4 * CELLS
+"""Examples below which cells are single examples, and say no more than coverage does."""
 NEIGHBOURS = 5
 """k of precision, recall and coverage."""
 REPEAT_DISTANCE = 0.5
@@ -49,7 +51,7 @@ def measure(
         `coverage`: Naeem et al. 2020, eq. 6; `coverage_floor(N)` is the best to expect.
         `cell_overlap`: how alike samples and real examples are spread over 16 cells of the real examples, after
         Richardson and Weiss 2018; `overlap_floor(N)` is the best to expect. Samples may be a little
-        off, which coverage does not forgive.
+        off, which coverage does not forgive. Left out below 64 examples, of which too few fall into a cell.
         `repeat_share`: share of samples with a near-copy among the samples; `repeat_floor`: of the real ones.
         `discriminator_wins`: share of pairs in which D(real) > D(sample); at 0.5, D cannot tell.
         `logit_gap`: mean D(real) - mean D(sample).
@@ -124,10 +126,11 @@ def _distances(samples: Tensor, real: Tensor, features: Callable[[Tensor], Tenso
         "precision": (fake_real <= real_radius).any(dim=1).double().mean(),
         "recall": (fake_real <= fake_radius[:, None]).any(dim=0).double().mean(),
         "coverage": (fake_real.amin(dim=0) <= real_radius).double().mean(),
-        "cell_overlap": _cell_overlap(fake_features, real_features),
         "repeat_share": (fake_fake.amin(dim=1) <= near).double().mean(),
         "repeat_floor": (real_real.amin(dim=1) <= near).double().mean(),
     }
+    if count >= FILLED:
+        measures["cell_overlap"] = _cell_overlap(fake_features, real_features)
     return {name: value.item() for name, value in measures.items()} | {"count": float(count)}
 
 

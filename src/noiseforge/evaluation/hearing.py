@@ -127,6 +127,11 @@ class Heard(NamedTuple):
         return Data(self.train.part(spec, by), self.test.part(spec, by), spec)
 
 
+def judged_by(spec: Spec) -> By:
+    """What the clips of a data set are judged by: labels where there are classes, else speakers."""
+    return "speaker" if len(spec.classes) < 2 <= len(spec.speakers) else "label"
+
+
 def heard(data: Data, *, by: By = "label") -> Data:
     """Sound as a data set of spectrograms with the labels, or the speakers, as classes.
 

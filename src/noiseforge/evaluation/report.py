@@ -19,7 +19,7 @@ from noiseforge.evaluation.diagnosis import Diagnosis, Verdict, diagnose
 from noiseforge.evaluation.evidence import Finding, Number, Record
 from noiseforge.evaluation.figures import Evaluation, Figure
 from noiseforge.evaluation.gallery import fitting, gallery, pairs, plot
-from noiseforge.evaluation.glossary import ARROWS, HEADLINES, entry, standing
+from noiseforge.evaluation.glossary import ARROWS, HEADLINES, SOUND_HEADLINES, entry, standing
 from noiseforge.evaluation.page import arrow, number, page, section, template
 from noiseforge.files import write_text
 
@@ -98,7 +98,7 @@ def write_report(
         sign=SIGNS[TONES[diagnosis.verdict]],
         verdict=escape(diagnosis.verdict.capitalize()),
         summary=escape(diagnosis.summary),
-        headlines="".join(map(_headline, _top_figures(evaluation))),
+        headlines="".join(map(_headline, _top_figures(evaluation, data))),
         sections="\n".join(filter(None, sections)),
     )
     write_text(folder / "evaluation.json", evaluation.model_dump_json(indent=2) + "\n")
@@ -109,8 +109,9 @@ def write_report(
 # -- the head --------------------------------------------------------------------------------------
 
 
-def _top_figures(evaluation: Evaluation) -> list[Figure]:
-    return [figure for metric in HEADLINES if (figure := evaluation.figure(metric))][:4]
+def _top_figures(evaluation: Evaluation, data: Data) -> list[Figure]:
+    names = SOUND_HEADLINES if data.spec.modality == "audio" else HEADLINES
+    return [figure for metric in names if (figure := evaluation.figure(metric))][:4]
 
 
 def _headline(figure: Figure) -> str:

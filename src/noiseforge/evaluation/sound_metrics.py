@@ -22,7 +22,7 @@ from noiseforge.evaluation.classes import shares
 from noiseforge.evaluation.evaluate import Progress, evaluate_samples
 from noiseforge.evaluation.features import Extractor, extractor
 from noiseforge.evaluation.figures import Better, Evaluation, Figure
-from noiseforge.evaluation.hearing import By, Heard, hear, heard_samples, lengths
+from noiseforge.evaluation.hearing import By, Heard, hear, heard_samples, judged_by, lengths
 from noiseforge.evaluation.metrics import METRICS
 from noiseforge.evaluation.sound_statistics import (
     ClipFacts,
@@ -81,9 +81,8 @@ class SoundStudy:
 
     @property
     def kind(self) -> By:
-        """What the pictures are judged by: labels where there are classes, else speakers."""
-        spec = self.heard.sound.spec
-        return "speaker" if len(spec.classes) < 2 <= len(spec.speakers) else "label"
+        """What the pictures are judged by."""
+        return judged_by(self.heard.sound.spec)
 
     def judge(self, by: By) -> Extractor:
         """The judge of labels or of speakers."""
@@ -160,7 +159,7 @@ def evaluate_sound(
     _check(samples, data)
     for name in metrics or ():
         if name not in METRICS and name not in SOUND_METRICS:
-            raise unknown("metric", name, (*METRICS, *SOUND_METRICS))
+            raise unknown("metric", name, {*METRICS, *SOUND_METRICS})
     tell = progress or (lambda stage, share: None)
     x, *told = samples
     samples = Samples(x.detach().cpu().float(), *(None if part is None else part.cpu() for part in told))

@@ -62,6 +62,12 @@ def sound_sections(samples: Samples, data: Data, *, spectrograms: Heard | None =
     return _samples(samples, data, spectrograms.ear), _nearest(samples, spectrograms)
 
 
+def players(samples: Samples, spec: Spec, ear: Ear, *, most: int, sides: int) -> str:
+    """The first clips, as many as one of so many sides of a page has room for, and `most` at most."""
+    clips = _clips(samples, spec, range(min(most, len(samples.x))), sides)
+    return _players(clips[: _room(clips, sides)], ear)
+
+
 def wav(x: Tensor, sample_rate: int) -> bytes:
     """A clip (T,) as a WAV file of 16 bits; what lies beyond [-1, 1] is clipped.
 
@@ -152,7 +158,7 @@ def _room(clips: Sequence[Clip], rows: int) -> int:
 
 def _row(name: str, clips: Sequence[Clip], ear: Ear) -> str:
     players = _players(clips, ear)
-    return f"<div class=row><b>{escape(name)}</b>{players}</div>" if name else players
+    return f'<div class="row heard"><b>{escape(name)}</b>{players}</div>' if name else players
 
 
 def _players(clips: Sequence[Clip], ear: Ear) -> str:

@@ -18,7 +18,9 @@ def build_model(settings: ModelSettings, spec: Spec, rng: torch.Generator) -> Mo
     from noiseforge.models.gan import GAN
     from noiseforge.models.vae import VAE
     from noiseforge.models.vaegan import VAEGAN
+    from noiseforge.models.vocoder import Vocoder
     from noiseforge.models.wavenet import WaveNet
 
-    models: dict[str, type] = {"gan": GAN, "vae": VAE, "aae": AAE, "vaegan": VAEGAN, "wavenet": WaveNet}
+    wavenet = Vocoder if "mel" in getattr(settings, "condition_on", ()) else WaveNet
+    models: dict[str, type] = {"gan": GAN, "vae": VAE, "aae": AAE, "vaegan": VAEGAN, "wavenet": wavenet}
     return models[settings.kind](settings, spec, rng)

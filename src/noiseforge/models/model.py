@@ -20,10 +20,13 @@ class Model(nn.Module, ABC):
         conditional: whether labels are a condition.
     """
 
+    CONDITIONED = "model.conditional=true"
+    """The setting by which labels are a condition."""
+
     def __init__(self, spec: Spec, *, conditional: bool):
         super().__init__()
         if conditional and not spec.classes:
-            raise UserError(f"model.conditional=true needs labels, and {spec.source} has none: set it to false")
+            raise UserError(f"{self.CONDITIONED} needs labels, and {spec.source} has none: train without")
         self.spec = spec
         self.classes = len(spec.classes) if conditional else 0
 
@@ -38,7 +41,7 @@ class Model(nn.Module, ABC):
         """The (n,) labels that `sample` uses, or None for a model without conditions."""
         if not self.classes:
             if label is not None:
-                raise UserError("label was given, but this model is not conditional: train with model.conditional=true")
+                raise UserError(f"label was given, but this model is not conditional: train with {self.CONDITIONED}")
             return None
         if label is None:
             return torch.arange(n) % self.classes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,14 +12,15 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from noiseforge.data.samples import Samples
 from noiseforge.data.spec import Batch, Dataset, Spec
-from noiseforge.errors import UserError, unknown
+from noiseforge.errors import Diverged, UserError, unknown
 from noiseforge.models.model import Model
 from noiseforge.models.player import Moment, Player
-from noiseforge.networks.wavenet.conditioner import PLACES, Conditioner, progress
+from noiseforge.networks.wavenet.conditioner import PLACES, Conditioner, mel_frames, mel_window, progress
 from noiseforge.networks.wavenet.generate import generate, stepper, stream_generators
 from noiseforge.networks.wavenet.network import CausalNetwork
 from noiseforge.objectives.likelihood import logistic_mixture
 from noiseforge.objectives.mu_law import mu_law_decode, mu_law_encode
+from noiseforge.objectives.spectral import mel_filterbank
 from noiseforge.recipes.schema import WaveNetSettings
 
 QUANTILES = 9
@@ -32,34 +34,40 @@ PIECE = 400
 class WaveNet(Model):
     """One player, who predicts each value of a clip from the values before it."""
 
+    CONDITIONED = "model.condition_on=[label]"
     durations: Tensor
     """(cells, QUANTILES) of the lengths of training clips in samples, a row for each label and speaker."""
 
     def __init__(self, settings: WaveNetSettings, spec: Spec, rng: torch.Generator):
         if spec.modality != "audio":
-            raise UserError(f"model.kind=wavenet is of sound, and {spec.source} holds {spec.modality} examples")
+            reason = f"model.kind=wavenet is of sound, and {spec.source} holds {spec.modality} examples"
+            raise UserError(f"{reason}: name a source of sound, or take a recipe of image/ or toy/")
         super().__init__(spec, conditional="label" in settings.condition_on)
         if "speaker" in settings.condition_on and not spec.speakers:
             raise UserError(f"condition_on=speaker needs speakers, and {spec.source} names none: leave it out")
         self.settings = settings
         self.speakers = len(spec.speakers) if "speaker" in settings.condition_on else 0
         self.follows_progress = "progress" in settings.condition_on
+        self.mels = _checked_mels(settings, spec) if "mel" in settings.condition_on else 0
+        self.changes = self.follows_progress or self.mels > 0
         self.continuous = settings.output == "logistics"
-        known = self.classes + self.speakers + (PLACES + 1 if self.follows_progress else 0)
-        self.conditioner = Conditioner(known, settings.conditions) if known else None
-        self.network = CausalNetwork(
-            levels=0 if self.continuous else settings.levels,
-            outputs=3 * settings.components if self.continuous else settings.levels,
-            dilations=settings.dilations * settings.stacks,
-            kernel=settings.kernel,
-            residual=settings.residual,
-            gate=settings.gate,
-            skip=settings.skip,
-            conditions=settings.conditions if known else 0,
-            hop=settings.hop,
-            dropout=settings.dropout,
-            normalised=settings.weight_norm,
-        )
+        known = self.classes + self.speakers + (PLACES + 1 if self.follows_progress else 0) + self.mels
+        # Layers draw from the global state as they are made. It is put back, and every weight is drawn anew.
+        with torch.random.fork_rng(devices=[]):
+            self.conditioner = Conditioner(known, settings.conditions) if known else None
+            self.network = CausalNetwork(
+                levels=0 if self.continuous else settings.levels,
+                outputs=3 * settings.components if self.continuous else settings.levels,
+                dilations=settings.dilations * settings.stacks,
+                kernel=settings.kernel,
+                residual=settings.residual,
+                gate=settings.gate,
+                skip=settings.skip,
+                conditions=settings.conditions if known else 0,
+                hop=settings.hop,
+                dropout=settings.dropout,
+                normalised=settings.weight_norm,
+            )
         for part in (self.conditioner, self.network):
             if part is not None:
                 part.initialise(rng)
@@ -85,10 +93,17 @@ class WaveNet(Model):
 
     def _loss(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
         draws = (moment.noise.uniform(len(batch.x), 1)[:, 0].cpu() + 1) / 2
-        nats, known = self._nats(batch, *self._crop(_lengths(batch).cpu(), draws))
+        start, size = self._crop(_lengths(batch).cpu(), draws)
+        nats, known = self._nats(batch, start, size, self._drops(moment, batch.x.device))
         mean = (nats * known).sum() / known.sum().clamp_min(1)
         moment.note("bits", mean / math.log(2))
         return {"nll": mean}
+
+    def _drops(self, moment: Moment, device: torch.device) -> torch.Generator | None:
+        """What draws the dropout of one step; None without any."""
+        if not self.settings.dropout:
+            return None
+        return torch.Generator(device).manual_seed(moment.noise.private().initial_seed())
 
     def _crop(self, length: Tensor, draws: Tensor) -> tuple[Tensor, int]:
         """Where in each clip a crop begins (N,), and how long it is. Crops tile a clip, less the context of each."""
@@ -97,7 +112,9 @@ class WaveNet(Model):
         tiles = 1 + torch.ceil((length - size).clamp_min(0) / stride)
         return (draws * tiles).long() * stride, size
 
-    def _nats(self, batch: Batch, start: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    def _nats(
+        self, batch: Batch, start: Tensor, size: int, drops: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
         """-log P of `size` values of each clip from its `start` on (N, size), and which of them count.
 
         What counts lies within the clip, and has all of its context in the crop or the clip's beginning.
@@ -107,10 +124,11 @@ class WaveNet(Model):
         values = self.values(x.gather(1, place.clamp_max(x.shape[1] - 1)))
         before = self.values(x.gather(1, (start - 1).clamp_min(0)[:, None]))
         before = torch.where(start[:, None] > 0, before, self.start)
-        parameters = self.network(torch.cat([before, values[:, :-1]], 1), self._told(batch, start, size))
+        known = self._told(batch, start, size)
+        parameters = self.network(torch.cat([before, values[:, :-1]], 1), known, drops=drops)
         context = torch.where(start > 0, self.settings.receptive_field - 1, 0)
-        known = (place < _lengths(batch)[:, None]) & (place - start[:, None] >= context[:, None])
-        return self.negative_log_likelihood(parameters.float(), values), known
+        counts = (place < _lengths(batch)[:, None]) & (place - start[:, None] >= context[:, None])
+        return self.negative_log_likelihood(parameters.float(), values), counts
 
     def negative_log_likelihood(self, parameters: Tensor, values: Tensor) -> Tensor:
         """-log P of values (N, T), value by value, by parameters (N, T, outputs)."""
@@ -134,7 +152,7 @@ class WaveNet(Model):
         """The parameters (N, T, outputs) of each value of clips, as generation computes them, a value at a time."""
         runner = stepper(self.network.weights(), len(batch.x), path=path, precision=precision)
         values, size = self.values(batch.x[:, 0]), batch.x.shape[-1]
-        told = self._course(batch.y, batch.condition, _lengths(batch), size)
+        told = self._course(batch, size)
         pieces = []
         for begin in range(0, size, PIECE):
             end = min(begin + PIECE, size)
@@ -157,22 +175,25 @@ class WaveNet(Model):
         if self.conditioner is None:
             return None
         hop = self.settings.hop
-        frames = -(-batch.x.shape[-1] // hop) + -(-size // hop) if self.follows_progress else 1
-        told: Tensor = self.conditioner(self._features(batch.y, batch.condition, _lengths(batch), frames))
-        if not self.follows_progress:
+        frames = -(-batch.x.shape[-1] // hop) + -(-size // hop) if self.changes else 1
+        told: Tensor = self.conditioner(self._features(batch, frames))
+        if not self.changes:
             return told
         place = (start // hop)[:, None] + torch.arange(-(-size // hop), device=start.device)
         return told.gather(1, place[:, :, None].expand(-1, -1, told.shape[2]))
 
-    def _features(self, y: Tensor | None, speaker: Tensor | None, length: Tensor, frames: int) -> Tensor:
-        parts = []
-        for name, index, count in (("label", y, self.classes), ("speaker", speaker, self.speakers)):
+    def _features(self, batch: Batch, frames: int) -> Tensor:
+        parts, length = [], _lengths(batch)
+        hop, rate = self.settings.hop, self.spec.sample_rate or 1
+        for name, index, count in (("label", batch.y, self.classes), ("speaker", batch.condition, self.speakers)):
             if count and index is None:
                 raise UserError(f"this model is conditioned on the {name}, and the clips have none")
             if count and index is not None:
                 parts.append(one_hot(index, count).float()[:, None].expand(-1, frames, -1))
         if self.follows_progress:
-            parts.append(progress(length, frames, self.settings.hop, self.spec.sample_rate or 1))
+            parts.append(progress(length, frames, hop, rate))
+        if self.mels:
+            parts.append(mel_frames(batch.x[:, 0], length, frames, hop, rate, self.mels))
         return torch.cat(parts, -1)
 
     # -- sampling ---------------------------------------------------------------------------------------------
@@ -216,10 +237,27 @@ class WaveNet(Model):
         """
         if n < 1:
             raise UserError(f"n must be >= 1, got {n}")
-        generator = generator or torch.Generator().manual_seed(0)
+        if self.mels:
+            raise UserError(
+                "this model is conditioned on mel frames, it makes clips anew and none of its own: "
+                "use `noiseforge reconstruct`"
+            )
         y, voice = self.labels(n, label), self._voices(n, speaker)
-        sources = stream_generators(n, generator)  # a clip's own, so that it does not depend on how many there are
+        sources = clip_generators(n, generator)
         length = self._drawn_lengths(y, voice, seconds, sources)
+        given = Batch(torch.zeros(n, 1, 0), y, length, voice)
+        drawing = {"temperature": temperature, "nucleus": nucleus, "path": path}
+        return self._generated(given, sources, progress, **drawing, precision=precision, threads=threads)
+
+    def _generated(
+        self,
+        given: Batch,
+        sources: list[torch.Generator],
+        progress: Callable[[float], None] | None,
+        **drawing: Any,
+    ) -> Samples:
+        """Clips as long and for the same labels and speakers as those that are given, from a generator each."""
+        length, n = _lengths(given), len(sources)
         x = torch.zeros(n, 1, int(length.max()))
         weights, done = self.network.weights(), 0
         for rows in length.argsort(descending=True).split(TOGETHER):
@@ -229,13 +267,9 @@ class WaveNet(Model):
                 len(rows),
                 longest,
                 [sources[row] for row in rows.tolist()],
-                condition=self._course(_rows(y, rows), _rows(voice, rows), length[rows], longest),
-                temperature=temperature,
-                nucleus=nucleus,
-                path=path,
-                precision=precision,
-                threads=threads,
+                condition=self._course(_rows(given, rows), longest),
                 chunk=PIECE,
+                **drawing,
             )
             for chunk in stream:
                 x[rows, 0, at : at + chunk.shape[1]] = self.heard(chunk)
@@ -244,24 +278,20 @@ class WaveNet(Model):
                     progress((done + len(rows) * at / longest) / n)
             done += len(rows)
         x *= torch.arange(x.shape[-1]) < length[:, None, None]
-        return Samples(x, y, length, voice)
+        return Samples(x, given.y, length, given.condition)
 
     def heard(self, values: Tensor) -> Tensor:
         """What the network writes as sound in [-1, 1]: the inverse of `values`."""
         return values if self.continuous else mu_law_decode(values, self.settings.levels)
 
-    def _course(
-        self, y: Tensor | None, voice: Tensor | None, length: Tensor, size: int
-    ) -> Callable[[int, int], Tensor] | Tensor | None:
+    def _course(self, given: Batch, size: int) -> Callable[[int, int], Tensor] | Tensor | None:
         """What each layer is told of clips that are to be made: (N, 1, layers, gate), or a function of a stretch."""
         device = next(self.parameters()).device
-        told = self._told(
-            _moved(Batch(torch.zeros(len(length), 1, size), y, length, voice), device),
-            torch.zeros(len(length), dtype=torch.int64, device=device),
-            size,
-        )
-        known = self.network.condition(told)
-        if known is None or not self.follows_progress:
+        start = torch.zeros(len(given.x), dtype=torch.int64, device=device)
+        known = self.network.condition(self._told(_moved(given, device), start, size))
+        if known is not None and not torch.isfinite(known).all():
+            raise Diverged("what the layers are told is NaN or infinite: the model has diverged")
+        if known is None or not self.changes:
             return None if known is None else known.float().cpu()
         frames = known.float().cpu()
         return lambda begin, end: frames[:, torch.arange(begin, end) // self.settings.hop]
@@ -305,6 +335,11 @@ class WaveNet(Model):
         return label * max(len(self.spec.speakers), 1) + (none if speaker is None else speaker)
 
 
+def clip_generators(n: int, generator: torch.Generator | None) -> list[torch.Generator]:
+    """A generator for each clip, so that it does not depend on how many there are; seed 0 where none is given."""
+    return stream_generators(n, generator or torch.Generator().manual_seed(0))
+
+
 def _lengths(batch: Batch) -> Tensor:
     """(N,) the true lengths, which of clips that have none is their width."""
     if batch.length is not None:
@@ -317,5 +352,17 @@ def _moved(batch: Batch, device: torch.device) -> Batch:
     return Batch(batch.x.to(device), y, length, condition)
 
 
-def _rows(values: Tensor | None, rows: Tensor) -> Tensor | None:
-    return None if values is None else values[rows]
+def _rows(batch: Batch, rows: Tensor) -> Batch:
+    y, length, condition = (None if part is None else part[rows] for part in batch[1:])
+    return Batch(batch.x[rows], y, length, condition)
+
+
+def _checked_mels(settings: WaveNetSettings, spec: Spec) -> int:
+    """How many bands there are, each of which holds a frequency."""
+    window, rate = mel_window(settings.hop), spec.sample_rate or 1
+    if not mel_filterbank(rate, window, settings.mels).any(1).all():
+        raise UserError(
+            f"condition_on=mel: at hop={settings.hop} the window of {window} samples is too short for "
+            f"mels={settings.mels} at {rate} Hz, some bands hold no frequency: take a longer hop or fewer mels"
+        )
+    return settings.mels

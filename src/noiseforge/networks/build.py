@@ -236,6 +236,10 @@ def _classes(conditional: bool, spec: Spec) -> int:
 
 def _shape(network: str, spec: Spec) -> tuple[int, ...]:
     """The shape of an example, if this kind of network can make and judge it."""
+    if spec.modality == "audio":
+        raise UserError(
+            f"{spec.source} holds sound, for which there is model.kind=wavenet: take audio/tones or another"
+        )
     if network == "mlp":
         return spec.shape
     if spec.modality != "image":

@@ -324,12 +324,14 @@ class WaveNetSettings(Settings):
     """Values that are told apart: the codes of mu_law, the grid of logistics (65536 for 16 bits)."""
     components: int = Field(10, ge=1)
     """logistics: how many are mixed."""
-    condition_on: tuple[Literal["label", "speaker", "progress"], ...] = ()
-    """What is known beside the past; progress is the place in the clip and its duration."""
+    condition_on: tuple[Literal["label", "speaker", "progress", "mel"], ...] = ()
+    """What is known beside the past; progress is the place in the clip and its duration, mel its own spectrogram."""
     conditions: int = Field(32, ge=1)
     """Channels in which it is told."""
     hop: int = Field(80, ge=1)
     """Samples of a frame of what changes along a clip."""
+    mels: int = Field(40, ge=1)
+    """mel: bands of each frame."""
     crop: int = Field(8000, ge=2)
     """Samples of a clip that one round trains on, the context of its first target included."""
     optimiser: OptimiserSettings = OptimiserSettings(lr=1e-3, beta1=0.9)
@@ -355,6 +357,8 @@ class WaveNetSettings(Settings):
             raise ValueError(f"condition_on names something twice: {', '.join(self.condition_on)}")
         if self.output == "mu_law" and self.components != WaveNetSettings.model_fields["components"].default:
             raise ValueError("components belong to output=logistics: leave them out")
+        if "mel" not in self.condition_on and self.mels != WaveNetSettings.model_fields["mels"].default:
+            raise ValueError("mels belong to condition_on=[mel]: leave them out")
         return self
 
 

@@ -63,8 +63,12 @@ class Monitor:
         return {**self._health(seen), **self._codes()}
 
     def _drawn(self) -> Samples:
-        """Samples from the same noise every time."""
+        """Samples from the same noise every time; of a model that makes clips anew, held-out clips."""
         generator = torch.Generator().manual_seed(self.seed)
+        resynthesise = getattr(self.model, "resynthesise", None)
+        if resynthesise is not None:
+            x, y, length, speaker = self.held_out
+            return resynthesise(x, length, y, speaker, generator=generator)
         clips = getattr(self.model, "clips", None)
         if clips is not None:
             return clips(self.count, generator=generator)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,15 +13,17 @@ import torch
 from noiseforge.data import Data
 from noiseforge.data.folder import OnBadFile
 from noiseforge.data.pictures import show
-from noiseforge.data.saving import check_picture, save_picture
-from noiseforge.data.spec import Dataset
+from noiseforge.data.samples import Samples
+from noiseforge.data.saving import check_pairs, check_picture, save_pairs, save_picture
+from noiseforge.data.spec import Batch, Dataset, Spec
 from noiseforge.errors import UserError
 from noiseforge.models.latent import EncodingModel
 from noiseforge.models.model import Model
+from noiseforge.objectives.spectral import log_spectral_distance
 from noiseforge.training.run import POSTERIOR, Run
 from noiseforge.workflows.latent import Encodings, check_encodings_target, encodings, save_encodings
 from noiseforge.workflows.posterior import Mixture, fit_mixture
-from noiseforge.workflows.subject import RunLike, opened_run, reference
+from noiseforge.workflows.subject import RunLike, opened_run, reference, resynthesised
 
 MOST_FITTED = 20_000
 """Training examples that a mixture is fitted on: its cost grows with them, its fit hardly."""
@@ -34,10 +38,20 @@ class Codes(NamedTuple):
 
 
 class Reconstructions(NamedTuple):
-    """Examples and what the decoder makes of their codes, both (n, *shape)."""
+    """Examples and what a model makes of them, both (n, *shape); of sound also the true lengths (n,) int64."""
 
     examples: np.ndarray
     reconstructions: np.ndarray
+    length: np.ndarray | None = None
+
+    def error(self) -> tuple[str, float]:
+        """What they are compared by, and how far they are from each other: waveforms of like sound may differ."""
+        examples, again = torch.from_numpy(self.examples), torch.from_numpy(self.reconstructions)
+        if self.length is None:
+            return "mean squared error", float((examples - again).square().mean())
+        length = torch.from_numpy(self.length)
+        distance = log_spectral_distance(again[:, 0], examples[:, 0], length=length)
+        return "log-spectral distance in dB", float(distance.mean())
 
 
 def encode(
@@ -90,21 +104,29 @@ def reconstruct(
     on_bad_file: OnBadFile = "error",
     out: str | Path | None = None,
     overwrite: bool = False,
+    progress: Callable[[float], None] | None = None,
 ) -> Reconstructions:
-    """Random examples beside what the decoder makes of their codes; as `encode`, but `out` is a picture (.png)."""
-    path = None if out is None else Path(out)
-    if path is not None:
-        check_picture(path, overwrite=overwrite)
+    """Random examples beside what a model makes of their codes or, of sound, of their mel frames; as `encode`.
+
+    But `out` is a picture (.png), or of sound a folder of WAVs or one `.wav`, see `data.saving.save_pairs`. `progress`
+    is called with the share that is done, where that takes time.
+    """
     opened = opened_run(run)
-    model = _encoding_model(opened, device)
+    sound = opened.spec.modality == "audio"
+    if out is not None and sound:
+        check_pairs(out, opened.spec, overwrite=overwrite)
+    elif out is not None:
+        check_picture(Path(out), overwrite=overwrite)
+    rebuild = _way_back(opened, device)
     dataset = _part(_data(opened, data, on_bad_file), part)
-    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed))
-    batch = dataset.batch(order[:n])
-    rebuilt = model.reconstruct(batch.x, batch.y)
-    if path is not None:
-        pairs = torch.stack([batch.x, rebuilt], 1).flatten(0, 1)
-        save_picture(path, show(pairs, opened.spec, columns=2 * max(1, round((n / 2) ** 0.5))))
-    return Reconstructions(batch.x.numpy(), rebuilt.numpy())
+    batch, again = rebuild(dataset, n, seed, progress)
+    if out is not None and sound:
+        save_pairs(out, Samples(batch.x, length=batch.length), again, opened.spec, overwrite=overwrite)
+    elif out is not None:
+        pairs = torch.stack([batch.x, again.x], 1).flatten(0, 1)
+        save_picture(Path(out), show(pairs, opened.spec, columns=2 * max(1, round((n / 2) ** 0.5))))
+    length = None if again.length is None else again.length.numpy()
+    return Reconstructions(batch.x.numpy(), again.x.numpy(), length)
 
 
 def posterior(run: Run, model: Model, *, seed: int = 0) -> Mixture:
@@ -119,22 +141,48 @@ def posterior(run: Run, model: Model, *, seed: int = 0) -> Mixture:
     return mixture
 
 
+def _way_back(run: Run, device: str) -> Callable[..., tuple[Batch, Samples]]:
+    """What takes a data set, n, a seed and `progress`, and gives n examples by chance and what the model makes of them.
+
+    Raises:
+        UserError: the model makes nothing of examples.
+    """
+    model = run.load_model(device)
+    if hasattr(model, "resynthesise"):
+        return partial(resynthesised, model)
+    encoder = _with_encoder(model, run, "; of sound, a wavenet with model.condition_on=[mel]")
+
+    def decoded(dataset: Dataset, n: int, seed: int, progress: Callable[[float], None] | None) -> tuple[Batch, Samples]:
+        order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed))
+        batch = dataset.batch(order[:n])
+        return batch, Samples(encoder.reconstruct(batch.x, batch.y))
+
+    return decoded
+
+
 def _encoding_model(run: Run, device: str) -> EncodingModel:
     return _with_encoder(run.load_model(device), run)
 
 
-def _with_encoder(model: Model, run: Run) -> EncodingModel:
+def _with_encoder(model: Model, run: Run, otherwise: str = "") -> EncodingModel:
     if not isinstance(model, EncodingModel):
-        raise UserError(f"{run.path} has no encoder (model.kind={run.recipe.model.kind}): train a vae, aae or vaegan")
+        kind = run.recipe.model.kind
+        raise UserError(f"{run.path} has no encoder (model.kind={kind}): train a vae, aae or vaegan{otherwise}")
     return model
 
 
 def _data(run: Run, data: str | Path | Data | None, on_bad_file: OnBadFile) -> Data:
-    """The run's own data, or other data of the shape that its model takes."""
+    """The run's own data, or other data of the shape, or the sample rate, that its model takes."""
     found, _ = reference(run, data, on_bad_file)
-    if found.spec.shape != run.spec.shape:
-        raise UserError(f"{run.path} takes shape {run.spec.shape}, and {found.spec.source} has {found.spec.shape}")
+    taken, given = _form(run.spec), _form(found.spec)
+    if given != taken:
+        raise UserError(f"{run.path} takes {taken}, and {found.spec.source} has {given}")
     return found
+
+
+def _form(spec: Spec) -> str:
+    """What examples must have in common; sound may be of any length."""
+    return f"sound at {spec.sample_rate} Hz" if spec.modality == "audio" else f"shape {spec.shape}"
 
 
 def _part(data: Data, part: str) -> Dataset:

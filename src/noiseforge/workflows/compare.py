@@ -12,21 +12,23 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 
 from noiseforge.data.builtin import mixture as known_mixture
 from noiseforge.data.samples import Samples
 from noiseforge.data.spec import Data
 from noiseforge.errors import UserError
 from noiseforge.evaluation.comparison_page import PAIRS, Pictures, write_comparison
-from noiseforge.evaluation.evaluate import evaluate_samples
 from noiseforge.evaluation.evidence import images_seen
 from noiseforge.evaluation.features import Extractor, check_name, default_features, extractor
+from noiseforge.evaluation.hearing import heard, judged_by
 from noiseforge.evaluation.run_comparison import Contender, RunComparison
 from noiseforge.files import new_folder
 from noiseforge.training.processes import choose_device
 from noiseforge.training.run import POSTERIOR, Run
+from noiseforge.workflows.measured import measured
 from noiseforge.workflows.measurements import (
+    TIMED,
+    TIMED_CLIPS,
     likelihood,
     peak_memory,
     reconstruction,
@@ -34,10 +36,11 @@ from noiseforge.workflows.measurements import (
     training_seconds,
 )
 from noiseforge.workflows.posterior import Mixture
-from noiseforge.workflows.subject import reference
+from noiseforge.workflows.subject import drawn, reference, subject_samples
 
 Progress = Callable[[str, float], None]
-Draw = Callable[[int, torch.Generator], Samples]
+Draw = Callable[[int, int], Samples]
+"""Takes how many, and a seed."""
 
 
 class Setting(NamedTuple):
@@ -139,12 +142,13 @@ def _setting(
     if count < 2:
         raise UserError(f"n must be >= 2, got {count}")
     asked = {run.recipe.evaluate.features for run in runs}
-    name = features or (asked.pop() if len(asked) == 1 else None) or default_features(real.spec)
+    seen = heard(real, by=judged_by(real.spec)) if real.spec.modality == "audio" else real
+    name = features or (asked.pop() if len(asked) == 1 else None) or default_features(seen.spec)
     chosen = choose_device(device)
     if known_mixture(real.spec.source):  # its metrics ask for no features
         return Setting(real, name, count, seed, device)
     share = 1 / (len(runs) + 1)
-    built = extractor(name, real, device=chosen, progress=lambda done: tell("training the judge", done * share))
+    built = extractor(name, seen, device=chosen, progress=lambda done: tell("training the judge", done * share))
     return Setting(real, built, count, seed, device)
 
 
@@ -163,7 +167,7 @@ def _contenders(name: str, run: Run, setting: Setting, tell: Progress) -> Iterat
     facts = {"run": str(run.path), "parameters": sum(parameter.numel() for parameter in model.parameters())}
     figures, kind = likelihood(model, setting.data, setting.seed, lambda share: before(f"{name}: likelihood", share))
     again = reconstruction(model, setting.data, setting.seed)
-    measured = {
+    beside = {
         "likelihood": figures,
         "likelihood_of": kind,
         "reconstruction": again.error if again else None,
@@ -171,11 +175,10 @@ def _contenders(name: str, run: Run, setting: Setting, tell: Progress) -> Iterat
         "peak_memory_bytes": peak_memory(run.records()),
     }
 
-    def from_prior(n: int, generator: torch.Generator) -> Samples:
-        labels = model.labels(n)
-        return Samples(model.sample(n, label=labels, generator=generator), labels)
+    def from_prior(n: int, seed: int) -> Samples:
+        return subject_samples(run, model, setting.data, n, seed, "error")
 
-    contender, samples = _sampled(name, run, setting, from_prior, {**facts, **measured}, prior)
+    contender, samples = _sampled(name, run, setting, from_prior, {**facts, **beside}, prior)
     shown = (again.originals[:PAIRS], again.again[:PAIRS]) if again else (None, None)
     yield contender, Pictures(samples, *shown)
     if again and (run.path / POSTERIOR).is_file():
@@ -186,21 +189,21 @@ def _contenders(name: str, run: Run, setting: Setting, tell: Progress) -> Iterat
 
 def _sampled(
     name: str, run: Run, setting: Setting, draw: Draw, facts: Mapping[str, Any], tell: Progress
-) -> tuple[Contender, Tensor]:
-    """Evaluates what `draw` gives and takes its time; and the samples (n, *shape)."""
-    samples = draw(setting.n, torch.Generator().manual_seed(setting.seed))
-    evaluation = evaluate_samples(
-        samples.x,
+) -> tuple[Contender, Samples]:
+    """Evaluates what `draw` gives and takes its time; and the samples."""
+    samples = draw(setting.n, setting.seed)
+    evaluation = measured(
+        samples,
         setting.data,
-        labels=samples.y,
         features=setting.features,
         seed=setting.seed,
         subject=name,
         device=choose_device(setting.device),
         progress=lambda stage, share: tell(f"{name}: {stage}", share),
     ).model_copy(update={"images": images_seen(run.records())})
-    speed = samples_per_second(draw, setting.seed)
-    return Contender(name=name, evaluation=evaluation, samples_per_second=speed, **facts), samples.x
+    batch = TIMED_CLIPS if setting.data.spec.modality == "audio" else TIMED
+    speed = samples_per_second(draw, setting.seed, batch=batch)
+    return Contender(name=name, evaluation=evaluation, samples_per_second=speed, **facts), samples
 
 
 def _mixture_draw(model: Any, path: Path) -> Draw:
@@ -212,11 +215,7 @@ def _mixture_draw(model: Any, path: Path) -> Draw:
             f"{path} holds mixtures of another model: {found}, expected {expected[0]} of {expected[1]}; fit it again"
         )
 
-    def draw(n: int, generator: torch.Generator) -> Samples:
-        labels = model.labels(n)
-        return Samples(model.decode(mixture.sample(n, generator, labels), labels), labels)
-
-    return draw
+    return lambda n, seed: drawn(model, n, None, seed, mixture=mixture)
 
 
 def _machine(device: str) -> str:

@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from noiseforge.data.samples import Samples
 from noiseforge.data.spec import Data
 from noiseforge.data.split import seeded
+from noiseforge.evaluation.bits import bits_figures
 from noiseforge.evaluation.bootstrap import NORMAL, Interval, normal_interval
 from noiseforge.evaluation.figures import Better, Figure
 from noiseforge.evaluation.likelihood import likelihood_figures
@@ -22,8 +24,8 @@ from noiseforge.workflows.latent import MOST_PROBED, NEIGHBOURS, encodings, prob
 EXAMPLES = 1000
 """Test examples, at most, whose reconstruction and likelihood are measured."""
 LIKELIHOOD_SAMPLES = 500
-TIMED, TIMES = 512, 5
-"""Samples of a batch whose time is taken, and how often."""
+TIMED, TIMED_CLIPS, TIMES = 512, 16, 5
+"""Samples of a batch whose time is taken, of sound, which is made a value at a time, and how often."""
 
 
 class Reconstruction(NamedTuple):
@@ -87,6 +89,9 @@ def likelihood(
     model: Any, data: Data, seed: int, progress: Callable[[float], None], *, samples: int = LIKELIHOOD_SAMPLES
 ) -> tuple[tuple[Figure, ...], str]:
     """The figures, and what they are likelihoods of; nothing where the model has none."""
+    if hasattr(model, "nats"):
+        values = "steps" if model.continuous else "mu-law codes"
+        return bits_figures(model, data, seed=seed, progress=progress), f"of {model.settings.levels:,} {values}"
     if not hasattr(model, "log_weights"):
         return (), ""
     figures = likelihood_figures(model, data, n=EXAMPLES, samples=samples, seed=seed, progress=progress)
@@ -95,14 +100,20 @@ def likelihood(
     return figures, "of the data's levels" if model.discrete else "a density"
 
 
-def samples_per_second(draw: Callable[[int, torch.Generator], object], seed: int) -> float:
-    """The median of five batches, after one that warms up. Samples arrive on the CPU, so that no device lags."""
-    generator, seconds = torch.Generator().manual_seed(seed), []
-    for _ in range(TIMES + 1):
+def samples_per_second(draw: Callable[[int, int], Samples], seed: int, *, batch: int = TIMED) -> float:
+    """The median of five batches, after one that warms up. Samples arrive on the CPU, so that no device lags.
+
+    Args:
+        draw: takes a number of samples and a seed.
+        seed: of the first batch.
+        batch: samples that are asked for at once.
+    """
+    rates = []
+    for turn in range(TIMES + 1):
         began = time.perf_counter()
-        draw(TIMED, generator)
-        seconds.append(time.perf_counter() - began)
-    return TIMED / max(statistics.median(seconds[1:]), 1e-9)
+        made = len(draw(batch, seed + turn).x)
+        rates.append(made / max(time.perf_counter() - began, 1e-9))
+    return statistics.median(rates[1:])
 
 
 def training_seconds(records: Sequence[Mapping[str, object]]) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from noiseforge.data import Data, Spec, load_data
+from noiseforge.data import Data, load_data
 from noiseforge.data.folder import OnBadFile
-from noiseforge.data.samples import Samples, as_samples, read_samples
+from noiseforge.data.samples import Samples, as_samples, read_samples, relabelled
+from noiseforge.data.source import holds_sound
+from noiseforge.data.spec import Batch, Dataset, Spec
 from noiseforge.errors import UserError
 from noiseforge.training.run import Run
 
@@ -46,12 +49,18 @@ def reference(
     if run is not None:
         settings = run.recipe.data.model_dump()
         if data is not None:
+            if holds_sound(data) != (run.spec.modality == "audio"):
+                ours, theirs = run.spec.modality, load_data(data, on_bad_file=on_bad_file).spec.modality
+                raise UserError(
+                    f"{run.path} makes {ours} data, and {data} holds {theirs} data: name a source like its own"
+                )
             settings["source"] = str(data)
             if run.spec.modality == "image":
                 settings |= {"size": run.spec.shape[-1], "channels": run.spec.shape[0]}
+            settings["sample_rate"] = run.spec.sample_rate
         return load_data(**settings, on_bad_file=on_bad_file), run
     if isinstance(subject, str | Path) and not Path(subject).expanduser().exists():
-        raise UserError(f"{subject} does not exist: expected a run, a folder of pictures, .npy or .npz")
+        raise UserError(f"{subject} does not exist: expected a run, a folder of pictures or of sound, .npy or .npz")
     if data is None:
         raise UserError("samples are compared with real data: say which, such as --data digits or --data FOLDER")
     return load_data(data, on_bad_file=on_bad_file), None
@@ -60,14 +69,20 @@ def reference(
 def subject_samples(
     subject: RunLike | SamplesLike,
     model: Model | None,
-    spec: Spec,
+    real: Data,
     n: int | None,
     seed: int,
     on_bad_file: OnBadFile,
 ) -> Samples:
-    """Samples drawn from the model of a run, or n of those that are given, by chance."""
+    """Samples drawn from the model of a run, or n of those that are given, by chance.
+
+    Of a model that makes clips anew, n of the test clips, or all where there are fewer.
+    """
+    spec = real.spec
+    if hasattr(model, "resynthesise"):
+        return resynthesised(model, real.test, n or 1, seed)[1]
     if model is not None:
-        return drawn(model, n or 1, None, seed)
+        return relabelled(drawn(model, n or 1, None, seed), model.spec, spec)
     if isinstance(subject, SamplesLike):
         samples = as_samples(subject, spec)
     else:
@@ -97,6 +112,30 @@ def drawn(
     if mixture is None:
         return Samples(made.sample(n, label=labels, generator=generator), labels)
     return Samples(made.decode(mixture.sample(n, generator, labels), labels), labels)
+
+
+def told_others(model: Any, spec: Spec) -> str | None:
+    """What a model of sound is told and data have not as it knows them: classes or speakers; None where nothing."""
+    told = [name for name in ("classes", "speakers") if getattr(model, name)]
+    return next((name for name in told if getattr(model.spec, name) != getattr(spec, name)), None)
+
+
+def resynthesised(
+    model: Any, dataset: Dataset, n: int, seed: int, progress: Callable[[float], None] | None = None
+) -> tuple[Batch, Samples]:
+    """n clips by chance, or all where there are fewer, and what a model with `resynthesise` makes of them.
+
+    Raises:
+        UserError: the model was trained on other labels or speakers than the clips have.
+    """
+    if name := told_others(model, dataset.spec):
+        ours, theirs = model.spec.source, dataset.spec.source
+        raise UserError(f"this model is told the {name} of {ours}, and {theirs} has others: take data with those")
+    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed))
+    batch = dataset.batch(order[:n])
+    told: dict[str, Any] = {"length": batch.length, "y": batch.y, "speaker": batch.condition}
+    generator = torch.Generator().manual_seed(seed)
+    return batch, model.resynthesise(batch.x, **told, generator=generator, progress=progress)
 
 
 def subject_name(subject: RunLike | SamplesLike) -> str:

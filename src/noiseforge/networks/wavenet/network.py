@@ -9,7 +9,7 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import dropout, pad
+from torch.nn.functional import pad
 from torch.nn.utils.parametrizations import weight_norm
 
 from noiseforge.networks.blocks import GAINS, initialise, scaled
@@ -84,18 +84,19 @@ class CausalNetwork(nn.Module):
         for layer in [*self.gates, *self.residuals, self.skips, self.hidden] if self.normalised else []:
             weight_norm(layer)
 
-    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor | None = None, *, drops: torch.Generator | None = None) -> Tensor:
         """Parameters (N, T, outputs) of the distribution of what follows each of the inputs.
 
         Args:
             x: (N, T), codes or real numbers.
             condition: (N, F, conditions), F frames of `hop` outputs each, or one frame for all.
+            drops: draws what is dropped, on the device of x; None drops nothing.
         """
         signal = self.first(x.unsqueeze(-1) if self.continuous else x)
         known = self.condition(condition)
         heard = []
         for layer, (dilation, gates) in enumerate(zip(self.dilations, self.gates, strict=True)):
-            both = gates(self._taps(signal, dilation))
+            both = gates(self._taps(self._dropped(signal, drops), dilation))
             if known is not None:
                 both = both + self._at_each_moment(known[:, :, layer], x.shape[1])
             filtered, gate = both.chunk(2, dim=-1)
@@ -143,9 +144,15 @@ class CausalNetwork(nn.Module):
         """(N, F, gate) -> (N, length, gate), or as it is where one frame holds for all."""
         return frames if frames.shape[1] == 1 else frames.repeat_interleave(self.hop, 1)[:, :length]
 
+    def _dropped(self, signal: Tensor, drops: torch.Generator | None) -> Tensor:
+        """Each value 0 with the probability `dropout`, and the others raised so that their mean stays."""
+        if not self.dropout or drops is None:
+            return signal
+        kept = torch.rand(signal.shape, generator=drops, device=signal.device) >= self.dropout
+        return signal * kept / (1 - self.dropout)
+
     def _taps(self, signal: Tensor, dilation: int) -> Tensor:
         """(N, T, kernel·residual): the oldest tap first, zeros before the beginning."""
-        heard = dropout(signal, self.dropout, self.training) if self.dropout else signal
         reach = (self.kernel - 1) * dilation
-        padded, length = pad(heard, (0, 0, reach, 0)), signal.shape[1]
+        padded, length = pad(signal, (0, 0, reach, 0)), signal.shape[1]
         return torch.cat([padded[:, tap * dilation : tap * dilation + length] for tap in range(self.kernel)], -1)
