@@ -102,16 +102,20 @@ def test_what_does_not_fit_sound_is_told_in_one_line(
     assert not list(Path().iterdir())
 
 
-def test_every_command_that_is_suggested_works(capsys: pytest.CaptureFixture[str], run: Path, folder: Path) -> None:
+@pytest.mark.parametrize(("told", "shown"), [("", "sample"), ("mel", "reconstruct")])
+def test_every_command_that_is_suggested_works(
+    capsys: pytest.CaptureFixture[str], folder: Path, told: str, shown: str
+) -> None:
     """From training on, whatever a command says comes next can be typed as it stands, and so on from there."""
-    waiting, done = [["train", "audio/tones", "--data", str(folder), "--out", "new", *TINY]], set()
+    first = ["train", "audio/tones", "--data", str(folder), "--out", "new", *TINY, f"model.condition_on=[{told}]"]
+    waiting, done = [first], set()
     while waiting:
         words = waiting.pop(0)
         done.add(words[0])
-        told = [line.split("next: ")[1] for line in said(capsys, *words).splitlines() if "next: " in line]
-        waiting += [next_words for line in told if (next_words := shlex.split(line)[1:])[0] not in done]
-    assert done == {"train", "evaluate", "sample", "neighbours", "diagnose"}
-    assert len(list(Path("samples").glob("*.wav"))) == 64
+        lines = [line.split("next: ")[1] for line in said(capsys, *words).splitlines() if "next: " in line]
+        waiting += [after for line in lines if (after := shlex.split(line)[1:])[0] not in done and after not in waiting]
+    assert done == {"train", "evaluate", shown, "neighbours", "diagnose"}
+    assert len(list(Path().glob("samples/*.wav"))) == (64 if shown == "sample" else 0)
     assert Image.open("neighbours.png").size[0] > 8 * 15  # four pairs of spectrograms in a row
 
 

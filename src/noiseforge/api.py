@@ -324,6 +324,13 @@ def diagnose(run: RunLike) -> Diagnosis:
     return diagnose_records(opened.records(), last_evaluation(opened), recipe=opened.recipe, spec=opened.spec)
 
 
+def to_show(run: Run) -> tuple[str, ...]:
+    """The words of a command that shows what a run has learned, in a form that suits its data."""
+    if "mel" in getattr(run.recipe.model, "condition_on", ()):  # a vocoder makes clips anew, and none of its own
+        return "reconstruct", str(run.path), "--out", "reconstructions/"
+    return "sample", str(run.path), "-n", "64", "--out", "samples/" if run.spec.modality == "audio" else "samples.png"
+
+
 def free_folder(wanted: str | Path) -> Path:
     """`wanted`, or where something is there, the first of wanted-2, wanted-3, ... where nothing is."""
     path = Path(wanted)

@@ -193,8 +193,7 @@ def train(
         return
     run = _train(terminal, recipe, out=out, resume=resume, device=device, **chosen)
     terminal.say(f"Trained: {run.path}. Look at {run.path / 'samples'}")
-    samples = "samples/" if run.spec.modality == "audio" else "samples.png"
-    terminal.next(command("evaluate", run.path), command("sample", run.path, "-n", 64, "--out", samples))
+    terminal.next(command("evaluate", run.path), command(*api.to_show(run)))
     terminal.finish({"run": str(run.path), "last": api.last_records(run)})
 
 
