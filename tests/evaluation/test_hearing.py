@@ -112,7 +112,9 @@ def test_judges_of_labels_and_of_speakers(tones: Data) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("by", ["label", "speaker"])
 def test_spoken_digits_are_judged_rightly(shared_data: Path, by: By) -> None:
-    assert train_judge(heard(load_data(shared_data / "fsdd"), by=by)).accuracy >= 0.99
+    """A quarter of the training clips of the official split is enough."""
+    data = load_data(shared_data / "fsdd", labels_per_class=50)
+    assert train_judge(heard(data, by=by)).accuracy >= 0.99
 
 
 def test_only_judges_of_sound_are_known_by_how_sound_is_varied(tones: Data) -> None:
