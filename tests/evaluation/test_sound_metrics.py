@@ -10,7 +10,7 @@ from torch import Tensor
 from noiseforge.data import Data
 from noiseforge.data.samples import Samples
 from noiseforge.errors import UserError
-from noiseforge.evaluation.bootstrap import Interval
+from noiseforge.evaluation.bootstrap import Interval, wilson
 from noiseforge.evaluation.figures import Evaluation
 from noiseforge.evaluation.hearing import heard
 from noiseforge.evaluation.sound_metrics import SOUND_METRICS, evaluate_sound
@@ -21,7 +21,6 @@ from noiseforge.evaluation.sound_statistics import (
     nearest_clips,
     sorted_distance,
     spectrum_distance,
-    wilson_interval,
 )
 
 OF_SOUND = ("spectrum_distance", "level_distance", "crossings_distance", "duration_distance")
@@ -47,8 +46,8 @@ def whole(tones: Data, real: Samples) -> Evaluation:
         (81, 263, Interval(0.2553, 0.3662)),  # Newcombe 1998, table I
     ],
 )
-def test_wilson_interval(right: int, n: int, expected: Interval) -> None:
-    assert wilson_interval(right, n) == pytest.approx(expected, abs=1e-4)
+def test_wilson(right: int, n: int, expected: Interval) -> None:
+    assert wilson(right / n, n) == pytest.approx(expected, abs=1e-4)
 
 
 def test_facts_of_a_sine() -> None:

@@ -10,12 +10,12 @@ import torch
 import noiseforge
 from noiseforge.data.source import load_data
 from noiseforge.data.spec import Data
+from noiseforge.evaluation.bootstrap import wilson
 from noiseforge.evaluation.figures import Evaluation
 from noiseforge.recipes.schema import Recipe
 from noiseforge.training.loop import train
 from noiseforge.training.run import Run
 from noiseforge.workflows.coding_report import coding_figures, coding_pictures, encodes
-from noiseforge.workflows.measurements import wilson
 
 MODELS: dict[str, dict[str, Any]] = {
     "vae": {"kind": "vae", "likelihood": {"kind": "bernoulli", "binarise": "dynamic"}, "conditional": True},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -69,6 +70,18 @@ def normal_interval(value: float, standard_error: float) -> Interval:
     Interval(low=-0.98, high=0.98)
     """
     return Interval(value - NORMAL * standard_error, value + NORMAL * standard_error)
+
+
+def wilson(share: float, n: int) -> Interval:
+    """95 % interval of a share of n trials, which has a width at 0 and 1 too (Wilson 1927).
+
+    >>> wilson(0.9, 10)
+    Interval(low=0.5958..., high=0.9821...)
+    """
+    weight = NORMAL**2 / n
+    middle = (share + weight / 2) / (1 + weight)
+    half = math.sqrt(weight * (share * (1 - share) + weight / 4)) / (1 + weight)
+    return Interval(min(max(middle - half, 0.0), share), max(min(middle + half, 1.0), share))
 
 
 def frechet_replicates(n: int, d: int) -> int:

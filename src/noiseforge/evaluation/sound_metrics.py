@@ -17,7 +17,7 @@ from noiseforge.data.samples import Samples
 from noiseforge.data.spec import Data, Dataset
 from noiseforge.data.split import seeded
 from noiseforge.errors import UserError, unknown
-from noiseforge.evaluation.bootstrap import Interval, resampled_interval
+from noiseforge.evaluation.bootstrap import Interval, resampled_interval, wilson
 from noiseforge.evaluation.classes import shares
 from noiseforge.evaluation.evaluate import Progress, evaluate_samples
 from noiseforge.evaluation.features import Extractor, extractor
@@ -32,7 +32,6 @@ from noiseforge.evaluation.sound_statistics import (
     nearest_clips,
     sorted_distance,
     spectrum_distance,
-    wilson_interval,
 )
 
 MOST_SEARCHED = 1_000
@@ -267,9 +266,9 @@ def _agreement(by: By, study: SoundStudy) -> Measurement:
     right, n = int((study.found(by) == asked).sum()), len(asked)
     judge, n_test = study.judge(by), len(study.heard.sound.test)
     assert judge.accuracy is not None, "a judge of the data's own classes is scored on its test clips"
-    low, high = wilson_interval(round(judge.accuracy * n_test), n_test)
+    low, high = wilson(judge.accuracy, n_test)
     note = f"{right} of {n}; the judge is right on {low:.1%} to {high:.1%} of real clips, by {n_test} test clips"
-    return Measurement(right / n, wilson_interval(right, n), judge.accuracy, 0, n, judge.id, note)
+    return Measurement(right / n, wilson(right / n, n), judge.accuracy, 0, n, judge.id, note)
 
 
 def _not_asked(by: By, study: SoundStudy) -> str | None:
@@ -314,7 +313,7 @@ def _close_copies(study: SoundStudy) -> Measurement:
     limit = CLOSE * real.median()
     units = (distance < limit).double()
     note = f"nearer than {float(limit):.3g}, half the median of unseen real clips; nearest of {len(data.train)} clips"
-    interval = wilson_interval(int(units.sum()), len(units))
+    interval = wilson(float(units.mean()), len(units))
     floor = float((real < limit).double().mean())
     return Measurement(float(units.mean()), interval, floor, len(real), len(units), study.heard.ear.id, note)
 

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from noiseforge.data.spec import Dataset
-from noiseforge.evaluation.bootstrap import NORMAL, Interval
 from noiseforge.evaluation.classes import SIMULATIONS, shares
 from noiseforge.evaluation.neighbours import nearest_examples
 from noiseforge.objectives.spectral import stft_magnitude
@@ -50,19 +49,6 @@ class NearestClips(NamedTuple):
     """(n,) int64, into the training clips."""
     distance: Tensor
     """(n,) Euclidean, between spectrograms in [-1, 1]."""
-
-
-def wilson_interval(right: int, n: int) -> Interval:
-    """95 % interval of a share of which `right` of n were seen (Wilson 1927); it never has no width.
-
-    >>> low, high = wilson_interval(249, 250)
-    >>> round(low, 4), round(high, 4)
-    (0.9777, 0.9993)
-    """
-    share, square = right / n, NORMAL**2 / n
-    centre = (share + square / 2) / (1 + square)
-    half = NORMAL / (1 + square) * (share * (1 - share) / n + square / (4 * n)) ** 0.5
-    return Interval(max(centre - half, 0.0), min(centre + half, 1.0))
 
 
 def clip_facts(x: Tensor, length: Tensor, sample_rate: int, *, n_fft: int, hop: int) -> ClipFacts:

@@ -16,7 +16,7 @@ from noiseforge.data.samples import Samples
 from noiseforge.data.spec import Data
 from noiseforge.data.split import seeded
 from noiseforge.evaluation.bits import bits_figures
-from noiseforge.evaluation.bootstrap import NORMAL, Interval, normal_interval
+from noiseforge.evaluation.bootstrap import Interval, normal_interval, wilson
 from noiseforge.evaluation.figures import Better, Figure
 from noiseforge.evaluation.likelihood import likelihood_figures
 from noiseforge.workflows.latent import MOST_PROBED, NEIGHBOURS, encodings, probe
@@ -71,18 +71,6 @@ def probes(model: Any, data: Data, seed: int) -> tuple[Figure, ...]:
         _figure("linear_probe", linear, wilson(linear, n), "higher", n, seed, f"logistic regression {note}"),
         _figure("knn_probe", neighbours, wilson(neighbours, n), "higher", n, seed, f"{NEIGHBOURS} neighbours {note}"),
     )
-
-
-def wilson(share: float, n: int) -> Interval:
-    """95 % interval of a share of n trials, which has a width at 0 and 1 too (Wilson, 1927).
-
-    >>> wilson(0.9, 10)
-    Interval(low=0.5958..., high=0.9821...)
-    """
-    weight = NORMAL**2 / n
-    middle = (share + weight / 2) / (1 + weight)
-    half = sqrt(weight * (share * (1 - share) + weight / 4)) / (1 + weight)
-    return Interval(min(max(middle - half, 0.0), share), max(min(middle + half, 1.0), share))
 
 
 def likelihood(
