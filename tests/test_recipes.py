@@ -9,7 +9,7 @@ from noiseforge.data.spec import Spec
 from noiseforge.errors import UserError
 from noiseforge.models import build_model
 from noiseforge.recipes.load import header, list_recipes, read_recipe, read_yaml, recipe_text, to_yaml
-from noiseforge.recipes.schema import Ramp
+from noiseforge.recipes.schedule import Ramp
 
 SMALL = """\
 # A claim.

@@ -19,7 +19,8 @@ from noiseforge.networks.blocks import pack
 from noiseforge.networks.build import build_discriminator, build_generator
 from noiseforge.objectives.adversarial import LOSSES, feature_matching
 from noiseforge.objectives.penalties import clip_weights, gradient_norms_squared, gradient_penalty
-from noiseforge.recipes.schema import AdversarialSettings, value_at
+from noiseforge.recipes.schedule import value_at
+from noiseforge.recipes.schema import AdversarialSettings
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,8 @@ from noiseforge.objectives.variational import (
     reparameterised,
     standard_normal_log_density,
 )
-from noiseforge.recipes.schema import CodingSettings, VAESettings, value_at
+from noiseforge.recipes.schedule import value_at
+from noiseforge.recipes.schema import CodingSettings, VAESettings
 
 PREPARED = 10_000
 """Training examples whose mean a decoder starts from."""

@@ -12,7 +12,8 @@ from noiseforge.models.latent import EncodingModel
 from noiseforge.models.player import Moment, Player
 from noiseforge.networks.build import build_encoder
 from noiseforge.objectives.variational import kl_normal, reparameterised
-from noiseforge.recipes.schema import VAEGANSettings, value_at
+from noiseforge.recipes.schedule import value_at
+from noiseforge.recipes.schema import VAEGANSettings
 
 
 class VAEGAN(GAN, EncodingModel):

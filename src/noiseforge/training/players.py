@@ -14,7 +14,8 @@ from noiseforge.data.spec import Data
 from noiseforge.errors import Diverged, UserError
 from noiseforge.models import build_model
 from noiseforge.models.player import Moment, Noise, Player
-from noiseforge.recipes.schema import Recipe, value_at
+from noiseforge.recipes.schedule import value_at
+from noiseforge.recipes.schema import Recipe
 from noiseforge.training.average import Average
 from noiseforge.training.processes import Processes
 
