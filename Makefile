@@ -22,7 +22,7 @@ bench: .venv/.installed
 
 .venv/.installed: pyproject.toml constraints.txt src/noiseforge/networks/wavenet/kernel.cpp
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,log]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,frames,log]'
 	touch $@
 
 clean:

@@ -12,6 +12,35 @@ if TYPE_CHECKING:
 Modality = Literal["image", "audio", "sequence", "point"]
 
 
+class Column(BaseModel):
+    """A column of a table of series, and what a model sees of it. A value of the source is `offset + scale * x`.
+
+    A category is seen as one feature for each of its categories, all other kinds as one feature.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    kind: Literal["real", "integer", "category", "lag"] = "real"
+    """lag: time since the step before, 0 at the first, of series whose time stamps are irregular."""
+    categories: tuple[str, ...] = ()
+    attribute: bool = False
+    """It has one value for a whole series."""
+    offset: float = 0.0
+    scale: float = 1.0
+    levels: tuple[float, ...] = ()
+    """All its values in the training data, in source units and ascending, where they are few: others do not occur."""
+    missing: bool = False
+    """Whether values of it are missing in the training data."""
+    dtype: str = "float64"
+    """Of a data frame."""
+
+    @property
+    def width(self) -> int:
+        """Features that a model sees of it."""
+        return max(len(self.categories), 1)
+
+
 class Spec(BaseModel):
     """What the data is. Saved with every model: a model is rebuilt from its recipe and its Spec alone.
 
@@ -25,13 +54,16 @@ class Spec(BaseModel):
     """The text that `load_data` was given."""
     modality: Modality
     shape: tuple[int, ...]
-    """One example: (C, H, W) for an image, (D,) for a point, (1, T) for sound, T being the longest training clip's."""
+    """One example: (C, H, W) for an image, (D,) for a point, (1, T) for sound and (T, D) for sequences, T being the
+    longest training example's."""
     classes: tuple[str, ...] = ()
     """Names of the labels 0, 1, ...; empty when there are no labels."""
     speakers: tuple[str, ...] = ()
     """Names of the speakers 0, 1, ... of sound; empty when they are not known."""
     sample_rate: int | None = None
     """Of sound, in Hz."""
+    columns: tuple[Column, ...] = ()
+    """Of sequences, whose D features are those of the columns in order."""
     value_range: tuple[float, float] | None = (-1.0, 1.0)
     """What x is bounded by, or None when it is not bounded."""
     offset: float = 0.0
@@ -49,6 +81,7 @@ class Batch(NamedTuple):
     """Some examples. x (N, ...) float32 as a model sees it; y (N,) int64; length (N,) int64; condition (N, ...).
 
     Of sound, x (N, 1, T) ends in zeros after `length` samples, and the condition is the speaker's index, (N,) int64.
+    Of sequences, x (N, T, D) ends in zeros after `length` steps, and NaN before them marks what is missing.
     """
 
     x: Tensor

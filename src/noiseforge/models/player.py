@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from noiseforge.data.spec import Batch
-    from noiseforge.recipes.schema import OptimiserSettings
+    from noiseforge.recipes.player_settings import OptimiserSettings
 
 
 class Noise:
@@ -74,3 +74,11 @@ class Player:
     """Whether sampling uses a moving average of these parameters."""
     after_step: Callable[[], None] | None = None
     """What must hold after every step, such as clipped weights."""
+    begins: int = 0
+    """Real images that the whole training has seen before this player's first turn."""
+    ends: int | None = None
+    """Images after which it plays no more; None plays to the end."""
+
+    def plays(self, images: int) -> bool:
+        """Whether it has turns in the round that begins after so many images."""
+        return self.begins <= images and (self.ends is None or images < self.ends)

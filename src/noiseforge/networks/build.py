@@ -11,7 +11,8 @@ from noiseforge.networks.blocks import CodeHead, Head
 from noiseforge.networks.image import DCGANDiscriminator, DCGANGenerator
 from noiseforge.networks.mlp import MLPDiscriminator, MLPGenerator
 from noiseforge.networks.residual import ResidualDiscriminator, ResidualGenerator
-from noiseforge.recipes.schema import AdversarialSettings, CodingSettings, NetworkSettings, VAEGANSettings
+from noiseforge.recipes.player_settings import NetworkSettings
+from noiseforge.recipes.schema import AdversarialSettings, CodingSettings, VAEGANSettings
 
 Generator = MLPGenerator | DCGANGenerator | ResidualGenerator
 Discriminator = MLPDiscriminator | DCGANDiscriminator | ResidualDiscriminator

@@ -77,15 +77,17 @@ class Training:
         self.images = 0
 
     def round(self) -> dict[str, Tensor]:
-        """Every player's turns, then the averages."""
+        """The turns of every player whose time it is, then the averages."""
         terms: dict[str, Tensor] = {}
-        for seat in self.seats:
+        playing = [seat for seat in self.seats if seat.player.plays(self.images)]
+        for seat in playing:
             for _ in range(seat.settings.turns):
                 moment = Moment(self.noise, self.images, seat.turns)
                 terms.update(seat.play(self.feed, moment, self.processes, self.settings.precision))
         self.images += self.settings.batch
-        for average in self.averages.values():
-            average.update(self.images, self.settings.batch)
+        for seat in playing:
+            if average := self.averages.get(seat.player.name):
+                average.update(self.images - seat.player.begins, self.settings.batch)
         return terms
 
     def check_weights(self) -> None:
