@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from noiseforge.data.description import describe
+    from noiseforge.data.frames import to_frame
     from noiseforge.data.source import load_data
     from noiseforge.data.spec import Batch, Data, Dataset, Spec
 
-__all__ = ["Batch", "Data", "Dataset", "Spec", "describe", "load_data"]
+__all__ = ["Batch", "Data", "Dataset", "Spec", "describe", "load_data", "to_frame"]
 
-_HOMES = {"describe": "description", "load_data": "source"}
+_HOMES = {"describe": "description", "load_data": "source", "to_frame": "frames"}
 
 
 def __getattr__(name: str) -> Any:

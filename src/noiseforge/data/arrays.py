@@ -23,6 +23,8 @@ TOLERANCE = 1e-3
 
 LAYOUTS = "(N, H, W), (N, C, H, W) or (N, H, W, C) with C 1 or 3, or points (N, D)"
 
+SERIES = "if these are series, give layout=ntc for (N, steps, features) or layout=nct for (N, features, steps)"
+
 KEYS = (
     ("x_train", "y_train", "x_test", "y_test"),
     ("x", "y", None, None),
@@ -47,7 +49,7 @@ def read_array_file(path: Path, *, size: int | None, channels: int | None) -> Fo
         UserError: it is corrupt, holds objects or NaN, or its shape, range or labels are not as expected.
     """
     loaded = load_arrays(path)
-    parts = Parts(loaded, None, None) if isinstance(loaded, np.ndarray) else _parts(loaded, path)
+    parts = Parts(loaded, None, None) if isinstance(loaded, np.ndarray) else parts_of(loaded, path)
     _check_layout(parts.x, path)
     check_values(parts.x, str(path))
     numbers, classes = (None, ()) if parts.y is None else numbered(parts.y, where=str(path))
@@ -57,7 +59,7 @@ def read_array_file(path: Path, *, size: int | None, channels: int | None) -> Fo
         return _found_points(parts, path)._replace(labels=numbers, classes=classes)
     pictures = _channels_first(parts.x, path)
     _check_sides(pictures, path)
-    images, bounds = picture_values(pictures, str(path))
+    images, bounds = _values_or_series(pictures, path, axes=parts.x.ndim)
     return found_images(
         torch.from_numpy(images),
         bounds=bounds,
@@ -94,7 +96,12 @@ def load_arrays(path: Path) -> np.ndarray | dict[str, np.ndarray]:
         raise UserError(f"{path} is truncated or corrupt ({error}); write it again") from error
 
 
-def _parts(arrays: dict[str, np.ndarray], path: Path) -> Parts:
+def parts_of(arrays: dict[str, np.ndarray], path: Path) -> Parts:
+    """The examples and labels of an npz, by the names that arrays go by.
+
+    Raises:
+        UserError: there are no such names, or labels or a test set do not fit.
+    """
     names = next((keys for keys in KEYS if keys[0] in arrays), None)
     if names is None:
         raise UserError(
@@ -161,8 +168,18 @@ def _check_sides(x: np.ndarray, path: Path) -> None:
     if 1 in x.shape[2:]:
         raise UserError(
             f"{path} has shape {x.shape}: the sides of pictures must be above 1; "
-            f"sound to train on is read from folders of recordings"
+            f"sound to train on is read from folders of recordings; {SERIES}"
         )
+
+
+def _values_or_series(x: np.ndarray, path: Path, *, axes: int) -> tuple[np.ndarray, tuple[float, float]]:
+    """`picture_values`, whose error tells of series where the array has their axes."""
+    try:
+        return picture_values(x, str(path))
+    except UserError as error:
+        if axes != 3:
+            raise
+        raise UserError(f"{error}; {SERIES}") from error
 
 
 def picture_values(x: np.ndarray, where: str) -> tuple[np.ndarray, tuple[float, float]]:

@@ -19,7 +19,7 @@ from noiseforge.data.decode_audio import Clip, Form, SoundHeader, as_fractions, 
 from noiseforge.data.labels import alone
 from noiseforge.data.level import USUAL_LEVEL, Level, gain_for, measure
 from noiseforge.data.listing import SOUNDS, BadFile, OnBadFile, check_count, each, list_files, sift
-from noiseforge.data.manifest import MANIFEST, read_manifest
+from noiseforge.data.manifest import MANIFEST, names_recordings, read_manifest
 from noiseforge.data.spec import Data, Spec
 from noiseforge.data.split import subset_per_class
 from noiseforge.data.takes import (
@@ -84,7 +84,7 @@ class Recordings(NamedTuple):
 
 def holds_manifest(path: Path) -> bool:
     """A path is a manifest, or a folder that holds one."""
-    return path.suffix.lower() == ".csv" or (path / MANIFEST).is_file()
+    return (path.suffix.lower() == ".csv" and names_recordings(path)) or (path / MANIFEST).is_file()
 
 
 def list_takes(root: Path, labels_from: str | None, on_bad_file: OnBadFile) -> Listing:

@@ -11,6 +11,7 @@ from torch import Tensor
 from noiseforge.data.clips import Clips
 from noiseforge.data.examples import CHUNK
 from noiseforge.data.level import LOWEST
+from noiseforge.data.series import Series
 from noiseforge.data.spec import Data, Dataset
 
 SAMPLE = 20_000
@@ -34,18 +35,22 @@ def describe(data: Data) -> dict[str, object]:
     """
     if isinstance(data.train, Clips) and isinstance(data.test, Clips):
         return _describe_sound(data, data.train, data.test)
+    if isinstance(data.train, Series) and isinstance(data.test, Series):
+        from noiseforge.data.series_description import describe_series
+
+        return describe_series(data, data.train, data.test)
     train, test = _Survey(data.train), _Survey(data.test)
     copies = len(train.hashes) - len(set(train.hashes))
     leaked = len(set(train.hashes).intersection(test.hashes))
     constant = train.constant + test.constant
-    counts = _class_counts(data)
-    imbalance = _imbalance(counts)
+    counts = class_counts(data)
+    imbalance = class_imbalance(counts)
     mean, deviation = train.moments(data.spec.offset, data.spec.scale)
     problems = [
         *data.problems,
-        *_told_of_copies(copies, leaked),
-        *_told("examples with one value everywhere", constant),
-        *_told_of_classes(counts, imbalance),
+        *told_of_copies(copies, leaked),
+        *told("examples with one value everywhere", constant),
+        *told_of_classes(counts, imbalance),
     ]
     return {
         "source": data.spec.source,
@@ -72,7 +77,7 @@ def _describe_sound(data: Data, train: Clips, test: Clips) -> dict[str, object]:
     """Of sound: levels, offsets and clipping are those of the recordings, before they were brought to one level."""
     hashes = [_clip_hashes(part) for part in (train, test)]
     copies, leaked = len(hashes[0]) - len(set(hashes[0])), len(set(hashes[0]).intersection(hashes[1]))
-    counts = _class_counts(data)
+    counts = class_counts(data)
     table, rows = train.table, torch.cat([train.rows, test.rows])
     rates, numbers = table.rate[rows].unique(return_counts=True)
     clipped = int(table.clipped[rows].sum())
@@ -80,10 +85,10 @@ def _describe_sound(data: Data, train: Clips, test: Clips) -> dict[str, object]:
     rate = data.spec.sample_rate or 1
     problems = [
         *data.problems,
-        *_told_of_copies(copies, leaked),
-        *_told_of_classes(counts, _imbalance(counts)),
-        *_told("clips that were clipped when they were recorded", clipped),
-        *_told("clips with an offset above 1 % of full scale", int((table.offset[rows].abs() > 0.01).sum())),
+        *told_of_copies(copies, leaked),
+        *told_of_classes(counts, class_imbalance(counts)),
+        *told("clips that were clipped when they were recorded", clipped),
+        *told("clips with an offset above 1 % of full scale", int((table.offset[rows].abs() > 0.01).sum())),
     ]
     return {
         "source": data.spec.source,
@@ -93,12 +98,12 @@ def _describe_sound(data: Data, train: Clips, test: Clips) -> dict[str, object]:
         "training clips": len(train),
         "test clips": len(test),
         "total seconds": float(table.lengths[rows].sum()) / rate,
-        "shortest, median, longest seconds": _spread(table.lengths[rows].double() / rate),
+        "shortest, median, longest seconds": spread(table.lengths[rows].double() / rate),
         "classes": counts,
-        "class imbalance": _imbalance(counts),
+        "class imbalance": class_imbalance(counts),
         "speakers": _counted(train.speakers, data.spec.speakers),
-        "lowest, median, highest level in dBFS": _spread(table.level[rows].clamp(min=LOWEST)),
-        "lowest, median, highest gain in dB": _spread(20 * table.gain[rows].log10()),
+        "lowest, median, highest level in dBFS": spread(table.level[rows].clamp(min=LOWEST)),
+        "lowest, median, highest gain in dB": spread(20 * table.gain[rows].log10()),
         "largest offset": offset,
         "clipped clips": clipped,
         "clips looked at for copies": len(hashes[0]) + len(hashes[1]),
@@ -121,7 +126,8 @@ def _clip_hashes(dataset: Clips) -> list[bytes]:
     return hashes
 
 
-def _spread(values: Tensor) -> list[float]:
+def spread(values: Tensor) -> list[float]:
+    """The smallest, the median and the largest."""
     return [float(values.min()), float(values.quantile(0.5)), float(values.max())]
 
 
@@ -158,7 +164,8 @@ def _batches(dataset: Dataset) -> Iterator[Tensor]:
         yield dataset.batch(indices).x
 
 
-def _class_counts(data: Data) -> dict[str, int]:
+def class_counts(data: Data) -> dict[str, int]:
+    """Training examples of every class, by name."""
     return _counted(data.train.labels, data.spec.classes)
 
 
@@ -168,23 +175,27 @@ def _counted(labels: Tensor | None, names: tuple[str, ...]) -> dict[str, int]:
     return dict(zip(names, torch.bincount(labels, minlength=len(names)).tolist(), strict=True))
 
 
-def _imbalance(counts: dict[str, int]) -> float | None:
+def class_imbalance(counts: dict[str, int]) -> float | None:
+    """The largest class over the smallest; None where there are no classes."""
     return max(counts.values()) / max(min(counts.values()), 1) if counts else None
 
 
-def _told_of_copies(copies: int, leaked: int) -> list[str]:
+def told_of_copies(copies: int, leaked: int) -> list[str]:
+    """Lines about examples that are there twice."""
     return [
-        *_told("training examples that copy another exactly", copies),
-        *_told("test examples that also stand in the training set", leaked),
+        *told("training examples that copy another exactly", copies),
+        *told("test examples that also stand in the training set", leaked),
     ]
 
 
-def _told_of_classes(counts: dict[str, int], imbalance: float | None) -> list[str]:
-    told = _told("classes without a training example", sum(count == 0 for count in counts.values()))
+def told_of_classes(counts: dict[str, int], imbalance: float | None) -> list[str]:
+    """Lines about classes that are empty or too small."""
+    lines = told("classes without a training example", sum(count == 0 for count in counts.values()))
     if imbalance is not None and imbalance > IMBALANCE:
-        told.append(f"the largest class has {imbalance:.1f} times as many examples as the smallest")
-    return told
+        lines.append(f"the largest class has {imbalance:.1f} times as many examples as the smallest")
+    return lines
 
 
-def _told(fault: str, count: int) -> list[str]:
+def told(fault: str, count: int) -> list[str]:
+    """A fault and how often it is there; nothing where it is not."""
     return [f"{fault}: {count}"] if count else []

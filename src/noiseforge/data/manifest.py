@@ -24,6 +24,14 @@ COLUMNS = ("path", "label", "speaker", "split", "samples", "sha256")
 """Of which path alone must be there; a path is relative to the manifest."""
 
 
+def names_recordings(path: Path) -> bool:
+    """Whether a CSV is a manifest, as far as its header tells: it has `path`, or nothing but columns of a manifest."""
+    with reading(path), path.open("rb") as file:
+        header = file.readline(1 << 16).decode("utf-8-sig", "replace")
+    names = {name.strip().strip('"') for name in header.split(",")}
+    return "path" in names or names <= set(COLUMNS)
+
+
 def write_manifest(path: str | Path, data: Data) -> None:
     """Writes the recordings of a source of sound, one a line, so that reading it back gives the same split.
 

@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 class Samples(NamedTuple):
     """x (N, *spec.shape) in model units; y (N,) int64 in the order of spec.classes, or None.
 
-    Of sound also the true lengths (N,) in samples, after which x is padding, and the speakers (N,) int64.
+    Of sound also the true lengths (N,) in samples, after which x is padding, and the speakers (N,) int64. Of sequences
+    the lengths in steps, after which x is 0; NaN before them is missing.
     """
 
     x: Tensor
@@ -43,6 +44,8 @@ def read_samples(
 ) -> Samples:
     """A folder of pictures or of sound, a `.npy` or a `.npz`, brought to the size, channels or rate of the real data.
 
+    Sequences are a table (`.csv`, `.parquet`), `.npy` or `.npz` in source units, as `save_samples` gives them.
+
     Labels are sub-folders with the names of the real classes, or the array `labels` with their indices. Speakers are
     in the names of the files, as `save_samples` gives them, or the array `speakers`. Sound in a folder is brought to
     `level`, which is that of `load_data`; in an array it stays as it is. Clips longer than the longest real one end
@@ -54,6 +57,10 @@ def read_samples(
     path = Path(source).expanduser()
     if spec.modality == "audio":
         return _read_sound(path, spec, level, on_bad_file)
+    if spec.modality == "sequence":
+        from noiseforge.data.series_samples import read_series_samples
+
+        return read_series_samples(path, spec)
     image = spec.modality == "image"
     size, channels = (spec.shape[-1], spec.shape[0]) if image else (None, None)
     if path.suffix.lower() in {".npy", ".npz"} and path.is_file():
@@ -86,12 +93,17 @@ def relabelled(samples: Samples, own: Spec, real: Spec) -> Samples:
 def as_samples(array: np.ndarray | Tensor, spec: Spec) -> Samples:
     """An array (N, *spec.shape) of pictures, their values as in a file of pictures, or of points in source units.
 
-    Sound is (N, 1, T) or (N, T) of any T, floats in [-1, 1] or int16, and all of it counts as sound.
+    Sound is (N, 1, T) or (N, T) of any T, floats in [-1, 1] or int16, and all of it counts as sound. Sequences are
+    (N, any T, columns) in source units, of categories their places; NaN is missing, and ends a series at its end.
 
     Raises:
         UserError: another shape, values that are not finite, or pictures out of range.
     """
     values = _numpy(array)
+    if spec.modality == "sequence":
+        from noiseforge.data.series_samples import series_of_array
+
+        return series_of_array(values, spec, "the array of samples")
     if spec.modality == "audio":
         return _sound_arrays({"samples": values}, spec, "the array of samples")
     if values.ndim < 2 or len(values) == 0 or tuple(values.shape[1:]) != spec.shape:

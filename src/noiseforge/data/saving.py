@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
-from noiseforge.data import sounds
+from noiseforge.data import series_saving, sounds
 from noiseforge.data.labels import folder_name
 from noiseforge.data.pictures import as_picture, in_source_units, save_gif, show, to_uint8
 from noiseforge.data.samples import Samples
@@ -55,6 +55,15 @@ def save_samples(
 
     Where labels are given the folder has sub-folders by class, and with speakers names `LABEL_SPEAKER_00000.wav`.
 
+    Sequences (N, T, D), of which `length` (N,) steps each are no padding, all in the units of the source:
+
+    | ending | content |
+    |---|---|
+    | `.csv`, `.parquet` | the table of the source, with a row for every step, and its id, time and label |
+    | `.npy` | float64 (N, T, columns), of categories their places; NaN is missing, and follows the end |
+    | `.npz` | the same as `samples`, `columns` with their names, `length`, and `labels` where they are given |
+    | `.png` | one picture of the series over each other |
+
     With `overwrite` a file, or a folder of samples that was saved so, is replaced once the new one is complete.
 
     Raises:
@@ -63,6 +72,9 @@ def save_samples(
     check_target(path, spec, overwrite=overwrite)
     if spec.modality == "audio":
         _save_sound(path, Samples(x, labels, length, speaker), spec)
+        return
+    if spec.modality == "sequence":
+        series_saving.WRITERS[Path(path).suffix.lower()](Path(path), Samples(x, labels, length), spec)
         return
     write = _save_folder if _is_folder(path) else WRITERS[Path(path).suffix.lower()]
     write(Path(path), x, spec, labels)
@@ -79,16 +91,20 @@ def check_target(path: str | Path, spec: Spec, *, overwrite: bool = False) -> No
     if _is_folder(path):
         if not target.name or (target.exists() and not target.is_dir()):
             raise UserError(f"{path}: expected the name of a folder of samples to write: choose another --out")
-    elif ending not in (known := sounds.WRITERS if spec.modality == "audio" else WRITERS):
-        what = "sound" if spec.modality == "audio" else "samples"
-        raise UserError(
-            f"{what} cannot be saved as {ending!r} ({target}); "
-            f"use {', '.join(sorted(known))}, or a folder, written with / at its end"
-        )
+    elif ending not in (known := _endings(spec)):
+        what = {"audio": "sound", "sequence": "sequences"}.get(spec.modality, "samples")
+        folder = "" if spec.modality == "sequence" else ", or a folder, written with / at its end"
+        raise UserError(f"{what} cannot be saved as {ending!r} ({target}); use {', '.join(sorted(known))}{folder}")
+    if spec.modality == "sequence" and _is_folder(path):
+        raise UserError(f"{path}: sequences are saved as {', '.join(sorted(series_saving.WRITERS))}")
     if spec.modality == "point" and (_is_folder(path) or ending == ".gif"):
         raise UserError(f"{path}: points are saved as .csv, .npy, .npz or as a .png plot")
-    if spec.modality != "point" and ending == ".csv":
+    if spec.modality == "image" and ending == ".csv":
         raise UserError(f"{path}: .csv is for points; save images as .png, .npy, .npz or into a folder")
+
+
+def _endings(spec: Spec) -> Iterable[str]:
+    return {"audio": sounds.WRITERS, "sequence": series_saving.WRITERS}.get(spec.modality, WRITERS)
 
 
 def check_pairs(path: str | Path, spec: Spec, *, overwrite: bool = False) -> None:

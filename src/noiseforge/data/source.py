@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import torch
 from torch import Tensor
@@ -19,23 +19,53 @@ from noiseforge.data.image import LARGEST, SMALLEST
 from noiseforge.data.labels import alone
 from noiseforge.data.level import FRAME, Level
 from noiseforge.data.listing import PICTURES, SOUNDS, OnBadFile, first_of
+from noiseforge.data.recorded import Layout, Recorded, Scaling, Scan, SeriesSettings
+from noiseforge.data.scan import scanned
+from noiseforge.data.sequences import (
+    DIGIT_ROWS,
+    SINES,
+    check_series_settings,
+    holds_series,
+    is_frame,
+    read_series,
+    sequence_data,
+    source_name,
+)
 from noiseforge.data.spec import Data, Spec
 from noiseforge.data.split import stratified, subset_per_class
 from noiseforge.data.takes import check_split
+from noiseforge.data.windows import check_series_split
 from noiseforge.errors import UserError, unknown
 from noiseforge.files import readable, reading
+
+if TYPE_CHECKING:
+    import pandas
 
 MADE = ("spoken-digits", "tones")
 """Sources of sound that need no files."""
 
-KNOWN = ("digits", "grid", "ring", *MADE, "stacked-mnist:FOLDER", "FOLDER", "FILE.npy", "FILE.npz", "FILE.csv")
+KNOWN = (
+    "digits",
+    "grid",
+    "ring",
+    SINES,
+    DIGIT_ROWS,
+    *MADE,
+    "stacked-mnist:FOLDER",
+    "FOLDER",
+    "FILE.npy",
+    "FILE.npz",
+    "FILE.csv",
+    "FILE.parquet",
+    "FILE.ts",
+)
 
 SLOWEST, FASTEST = 1000, 384_000
 """Sample rates in Hz between which every sound is brought."""
 
 
 def load_data(
-    source: str | Path,
+    source: str | Path | pandas.DataFrame,
     *,
     size: int | None = None,
     channels: int | None = None,
@@ -48,12 +78,22 @@ def load_data(
     level: Level | None = None,
     longest: float | None = None,
     on_bad_file: OnBadFile = "error",
+    window: int | None = None,
+    stride: int | None = None,
+    layout: Layout | None = None,
+    scaling: Scaling | None = None,
+    id_column: str | None = None,
+    time_column: str | None = None,
+    label_column: str | None = None,
+    scan: Scan | None = None,
 ) -> Data:
     """Reads a source and splits it.
 
     Args:
         source: `digits`, `ring`, `grid`, `stacked-mnist:FOLDER`, `tones`, `spoken-digits`, a folder of IDX files, of
-            pictures or of sound, a `.npy` or `.npz` file, or a manifest of sound (`.csv`).
+            pictures or of sound, a `.npy` or `.npz` file, or a manifest of sound (`.csv`). Of sequences: `sines`,
+            `digit-rows`, a table (`.csv`, `.tsv`, `.parquet`, a pandas data frame), a `.ts` file, or an array with
+            `layout`.
         size: side of the square pictures in pixels, 8 to 256; None keeps the source's own.
         channels: 1 (grey) or 3 (colour); None keeps the source's own.
         test_fraction: share of each class that is held out where the source has no test set.
@@ -64,15 +104,26 @@ def load_data(
         labels_from: of sound: a pattern of file names, such as `{label}_{speaker}_{index}`, or `folders`; None takes
             a manifest in the folder, else the naming of spoken digits where every name fits it, else the folders.
         split: of sound: `index:A-B` and `speaker:NAME` hold those out, `stratified` a share of every label of every
-            speaker; None takes the source's own.
+            speaker; of sequences `time`, `blocks:N`, `series`, `stratified` or `all` (see `split_windows`); None takes
+            the source's own.
         level: of sound: the level of speech in dBFS that every clip is brought to, -23 for None; "keep" leaves clips
             as they were recorded.
         longest: of sound, in seconds: longer recordings are cut into clips of that length; 20 for None.
         on_bad_file: what a file that cannot be read does: "error" stops, "skip" leaves it out.
+        window: of sequences: cut every series into windows of so many steps; of `sines`, their steps.
+        stride: of sequences: steps from one window to the next, 1 for None.
+        layout: of arrays of series: `ntc` is (N, steps, features), `nct` (N, features, steps); of these and of tables
+            `wide`: a row is a series of one feature. It is never guessed.
+        scaling: of sequences: `minmax` (None), `standard` or `robust`, of every column by its training part.
+        id_column: of tables: whose row it is; None takes id, series, series_id or sequence where there is one.
+        time_column: of tables: when it was; None takes time, timestamp, date or datetime.
+        label_column: of tables: the class of a series; None takes label, class, target or y where it is constant in
+            each series.
+        scan: reads pictures as sequences: `rows`, `pixels`, or the pixels `permuted` by one fixed order.
 
     Returns:
         Examples of pictures are (C, H, W) in [-1, 1]; points (D,) have mean about 0 and deviation about 1; clips of
-        sound (1, T) lie in [-1, 1] and differ in length (see `Clips`).
+        sound (1, T) lie in [-1, 1] and differ in length (see `Clips`); sequences are (T, D) (see `Series`).
 
     Raises:
         UserError: the source does not exist, cannot be read or does not hold what it should.
@@ -82,7 +133,21 @@ def load_data(
     (1618, 179, (1, 8, 8))
     """
     _check_settings(size, channels, test_fraction, labels_per_class, on_bad_file)
+    series = SeriesSettings(window, stride, layout, scaling, id_column, time_column, label_column, scan)
+    check_series_settings(series)
     sound = SoundSettings(sample_rate, labels_from, split, level, longest)
+    recorded = _recorded(source, series, sound, size=size, channels=channels, seed=seed, on_bad_file=on_bad_file)
+    if recorded is not None:
+        return sequence_data(
+            recorded,
+            series,
+            source=source_name(source),
+            split=split,
+            test_fraction=test_fraction,
+            labels_per_class=labels_per_class,
+            seed=seed,
+        )
+    _refuse(str(source), "no sequences", series._asdict(), "sequences")
     _check_sound_settings(sound)
     recordings = _recordings(str(source), sound, size=size, channels=channels, seed=seed, on_bad_file=on_bad_file)
     if recordings is not None:
@@ -177,6 +242,33 @@ def _recordings(
     from noiseforge.data.speech import read_spoken_digits
 
     return read_spoken_digits(settings)
+
+
+def _recorded(
+    source: str | Path | pandas.DataFrame,
+    settings: SeriesSettings,
+    sound: SoundSettings,
+    *,
+    size: int | None,
+    channels: int | None,
+    seed: int,
+    on_bad_file: OnBadFile,
+) -> Recorded | None:
+    """What is in a source of sequences; None for any other source."""
+    if not holds_series(source, settings) or (not is_frame(source) and holds_sound(str(source))):
+        return None
+    name = source_name(source)
+    if sound.split is not None:
+        check_series_split(sound.split)
+    _refuse(name, "sequences", {**sound._asdict(), "split": None}, "sound")
+    if settings.scan is None and name != DIGIT_ROWS:
+        _refuse(name, "sequences", {"size": size, "channels": channels}, "pictures")
+        return read_series(source, settings, seed=seed)
+    of_tables = ("layout", "id_column", "time_column", "label_column")
+    _refuse(name, "pictures", {key: getattr(settings, key) for key in of_tables}, "tables and arrays of series")
+    pictures = "digits" if name == DIGIT_ROWS else name
+    found = _found(pictures, size=size, channels=channels, seed=seed, on_bad_file=on_bad_file)
+    return scanned(found, settings.scan or "rows", name)
 
 
 def holds_sound(source: str | Path) -> bool:

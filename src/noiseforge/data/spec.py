@@ -41,6 +41,28 @@ class Column(BaseModel):
         return max(len(self.categories), 1)
 
 
+class Table(BaseModel):
+    """How a table of series is laid out, besides the columns that a model sees: by it series become a table again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    order: tuple[str, ...]
+    """Names of all its columns, in order."""
+    id_column: str | None = None
+    id_dtype: str = "int64"
+    time_column: str | None = None
+    time_dtype: str = "float64"
+    """Of dates `datetime64[us]`, with the time zone behind a comma where there is one; they count in seconds."""
+    time_start: float = 0.0
+    """The first time stamp of the first series; of dates, seconds since 1970."""
+    time_step: float | None = None
+    """Between two steps; None where time is irregular, and a column of the kind lag tells it."""
+    label_column: str | None = None
+    label_dtype: str = "str"
+    wide: bool = False
+    """A row is a series of one feature, and every other column is a step."""
+
+
 class Spec(BaseModel):
     """What the data is. Saved with every model: a model is rebuilt from its recipe and its Spec alone.
 
@@ -64,6 +86,8 @@ class Spec(BaseModel):
     """Of sound, in Hz."""
     columns: tuple[Column, ...] = ()
     """Of sequences, whose D features are those of the columns in order."""
+    table: Table | None = None
+    """Of sequences that were read from a table."""
     value_range: tuple[float, float] | None = (-1.0, 1.0)
     """What x is bounded by, or None when it is not bounded."""
     offset: float = 0.0

@@ -6,7 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from noiseforge.recipes.adversarial_settings import AdversarialSettings
+from noiseforge.recipes.classifier_settings import ClassifierSettings
 from noiseforge.recipes.player_settings import NetworkSettings, OptimiserSettings, PlayerSettings
+from noiseforge.recipes.recurrent_settings import LatentRecurrentGANSettings, RecurrentGANSettings, RecurrentVAESettings
 from noiseforge.recipes.schedule import Schedule, Settings
 
 
@@ -26,79 +29,28 @@ class DataSettings(Settings):
     labels_from: str | None = None
     """Sound: a pattern of file names such as `{label}_{speaker}_{index}`, or `folders`; None finds out."""
     split: str | None = None
-    """Sound: index:A-B, speaker:NAME or stratified; None keeps the source's own."""
+    """Sound: index:A-B, speaker:NAME or stratified; sequences: time, blocks:N, series, stratified or all; None keeps
+    the source's own."""
     level: Annotated[float, Field(ge=-60, le=0)] | Literal["keep"] | None = None
     """Sound: speech level in dBFS to bring clips to; None is -23, keep leaves them as they were recorded."""
     longest: float | None = Field(None, ge=0.02, allow_inf_nan=False)
     """Sound: seconds above which a recording is cut into clips; None is 20."""
-
-
-class AdversarialSettings(Settings):
-    """Two networks, a loss, its penalties, and what guards against collapse."""
-
-    network: Literal["mlp", "dcgan", "residual"]
-    latent: int = Field(100, ge=1)
-    latent_distribution: Literal["normal", "uniform"] = "normal"
-    latent_categories: int = Field(0, ge=0)
-    """A draw of so many equally likely categories joins the latent, for data that falls into separate parts."""
-    conditional: bool = False
-    generator: PlayerSettings = PlayerSettings()
-    discriminator: PlayerSettings = PlayerSettings()
-    loss: Literal["minimax", "nonsaturating", "leastsquares", "hinge", "wasserstein", "relativistic"]
-    r1: Schedule = 0.0
-    r2: Schedule = 0.0
-    gradient_penalty: float = Field(0.0, ge=0)
-    penalty_every: int = Field(1, ge=1)
-    """Penalties every so many turns of the discriminator, multiplied by that number."""
-    weight_clip: float | None = Field(None, gt=0)
-    feature_matching: float = Field(0.0, ge=0)
-    packing: int = Field(1, ge=1)
-    augment: str = ""
-    """Corruption text for real and generated samples before the discriminator: `translate:0.125 | cutout:0.5`."""
-
-    @model_validator(mode="after")
-    def refuse_senseless(self) -> AdversarialSettings:
-        """Combinations that cannot work, each with the reason."""
-        penalised = self.r1 != 0 or self.r2 != 0 or self.gradient_penalty > 0
-        if self.discriminator.norm == "batch" and penalised:
-            raise ValueError(
-                "discriminator.norm=batch with r1, r2 or gradient_penalty: batch norm makes the gradient of one "
-                "sample depend on the others, so a penalty per sample means nothing; use norm none or spectral"
-            )
-        if self.discriminator.norm == "batch" and self.packing > 1:
-            raise ValueError(
-                "discriminator.norm=batch with packing: batch norm already mixes the samples that packing is to "
-                "compare; use norm none or spectral"
-            )
-        if self.discriminator.norm == "batch" and self.loss == "relativistic":
-            raise ValueError(
-                "discriminator.norm=batch with loss=relativistic: real and generated batches are normalised apart, "
-                "so paired differences mean nothing; use norm none or spectral"
-            )
-        if self.conditional and self.packing > 1:
-            raise ValueError("packing with conditional=true: samples of one pack would have different labels")
-        if (
-            self.loss == "wasserstein"
-            and self.gradient_penalty == 0
-            and self.weight_clip is None
-            and (self.discriminator.norm != "spectral" and self.r1 == 0)
-        ):
-            raise ValueError(
-                "loss=wasserstein needs a bound on the discriminator's slope: set gradient_penalty (10), "
-                "weight_clip (0.01), r1, or discriminator.norm=spectral"
-            )
-        if self.weight_clip is not None and self.discriminator.norm == "spectral":
-            raise ValueError("weight_clip with discriminator.norm=spectral: two bounds on the same weights; keep one")
-        if self.weight_clip is not None and self.gradient_penalty > 0:
-            raise ValueError("weight_clip with gradient_penalty: the penalty was made to replace clipping; keep one")
-        g = self.generator
-        if g.norm == "spectral" or g.minibatch_std or g.activation == "maxout" or g.fourier:
-            raise ValueError("generator: norm=spectral, minibatch_std, maxout and fourier belong to the discriminator")
-        if self.network == "residual" and (self.generator.norm != "none" or self.discriminator.norm == "batch"):
-            raise ValueError("network=residual is free of normalisation: norm is none, or the discriminator's spectral")
-        if self.penalty_every > 1 and not penalised:
-            raise ValueError("penalty_every without r1, r2 or gradient_penalty has nothing to space out")
-        return self
+    window: int | None = Field(None, ge=2)
+    """Sequences: steps of the windows that every series is cut into; None leaves them whole."""
+    stride: int | None = Field(None, ge=1)
+    """Sequences: steps from one window to the next; None is 1."""
+    layout: Literal["ntc", "nct", "wide"] | None = None
+    """Arrays of series: (N, steps, features) or (N, features, steps); wide: a row is a series."""
+    scaling: Literal["minmax", "standard", "robust"] | None = None
+    """Sequences: how every column is scaled, by its training part; None is minmax."""
+    id_column: str | None = None
+    """Tables: whose row it is; None takes id, series, series_id or sequence where there is one."""
+    time_column: str | None = None
+    """Tables: when it was; None takes time, timestamp, date or datetime where there is one."""
+    label_column: str | None = None
+    """Tables: the class of a series; None takes label, class, target or y where it is constant in each series."""
+    scan: Literal["rows", "pixels", "permuted"] | None = None
+    """Pictures that are read as sequences: row by row, pixel by pixel, or by pixels in one fixed shuffled order."""
 
 
 class GANSettings(AdversarialSettings):
@@ -275,7 +227,16 @@ class WaveNetSettings(Settings):
 
 
 ModelSettings = Annotated[
-    GANSettings | VAESettings | AAESettings | VAEGANSettings | WaveNetSettings, Field(discriminator="kind")
+    GANSettings
+    | VAESettings
+    | AAESettings
+    | VAEGANSettings
+    | WaveNetSettings
+    | LatentRecurrentGANSettings
+    | RecurrentGANSettings
+    | RecurrentVAESettings
+    | ClassifierSettings,
+    Field(discriminator="kind"),
 ]
 """One class of settings for each kind of model."""
 
