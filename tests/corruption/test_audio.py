@@ -243,7 +243,7 @@ def test_lengths_that_do_not_fit_are_refused(lengths: Tensor) -> None:
 
 
 def test_only_sound_has_lengths_and_sound_is_one_channel_of_samples() -> None:
-    with pytest.raises(ValueError, match="only clips of sound have lengths"):
+    with pytest.raises(ValueError, match="only sound and sequences have lengths"):
         parse("flip")(torch.zeros(1, 1, 4, 4), length=torch.ones(1).long(), generator=rng())
     with pytest.raises(ValueError, match=r"need clips \(N, 1, T\), got \(2, 2, 9\)"):
         sound("gain:6")(torch.zeros(2, 2, 9))

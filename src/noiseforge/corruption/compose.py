@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from noiseforge.corruption import audio, coloured, image, noise
+from noiseforge.corruption import audio, coloured, image, noise, sequence
 from noiseforge.corruption.coloured import Options
 from noiseforge.errors import UserError, unknown
 
@@ -50,6 +50,9 @@ class Kind(NamedTuple):
     options: Callable[[str, Mapping[str, str], int | None], Options] = no_options
 
 
+LENGTH: Any = {"needs": ("length",)}
+"""Of kinds that measure an example over its true length."""
+
 RATE: Any = {"needs": ("sample_rate",), "options": at_a_rate}
 """Of kinds that act on seconds or Hz."""
 
@@ -76,8 +79,21 @@ KINDS: dict[str, dict[str, Kind]] = {
         "gain": Kind(audio.gain, "dB", low=-math.inf),
         "drop": Kind(audio.drop, "probability", high=1.0, **RATE),
     },
+    "sequence": {
+        "gaussian": Kind(noise.gaussian, "sigma"),
+        "snr": Kind(sequence.snr, "dB", low=-math.inf, **LENGTH),
+        "drift": Kind(sequence.drift, "sigma at the end", **LENGTH),
+        "spikes": Kind(sequence.spikes, "probability", high=1.0, **LENGTH),
+        "drop": Kind(sequence.drop, "probability", high=1.0),
+        "channels": Kind(sequence.channels, "probability", high=1.0),
+        "jitter": Kind(sequence.jitter, "steps", **LENGTH),
+        "quantise": Kind(sequence.quantise, "levels", low=2.0, **LENGTH),
+    },
 }
 """What there is for each modality."""
+
+TIME = {"audio": 2, "sequence": 1}
+"""The dimension along which examples of a modality have a length each."""
 
 
 class Step(NamedTuple):
@@ -114,24 +130,26 @@ class Corruption:
 
         Args:
             x: examples as a model sees them.
-            length: (N,) of sound (N, 1, T), the true samples of each clip, by which noise is measured and after which
-                the result is 0; all T when left out.
+            length: (N,) true samples of sound (N, 1, T), true steps of sequences (N, T, D), over which noise is
+                measured and after which the result is 0; all T when left out.
             generator: of any device; only a chain without randomness does without.
 
         Raises:
-            ValueError: a step is random and there is no generator; lengths that do not fit x, or of what is no sound.
+            ValueError: a step is random and there is no generator; lengths that do not fit x, or of what has none.
         """
         known: dict[str, Any] = {"sample_rate": self.sample_rate}
-        if self.modality == "audio":
-            known["length"] = _lengths(x, length)
+        if self.modality in TIME:
+            known["length"] = _lengths(x, length, self.modality)
         elif length is not None:
-            raise ValueError(f"only clips of sound have lengths, got them for {self.modality} data: leave them out")
+            raise ValueError(
+                f"only sound and sequences have lengths, got them for {self.modality} data: leave them out"
+            )
         for step in self.steps:
             kind = KINDS[self.modality][step.name]
             told = {name: known[name] for name in kind.needs}
             x = kind.function(x, step.value, generator, **told, **dict(step.options))
             if length is not None:
-                x = x * audio.inside(x, known["length"])
+                x = x.masked_fill(_after(x, known["length"], TIME[self.modality]), 0)
         return x
 
     def __or__(self, following: Corruption) -> Corruption:
@@ -223,14 +241,23 @@ def _text(value: float) -> str:
     return repr(value).removesuffix(".0")
 
 
-def _lengths(x: Tensor, length: Tensor | None) -> Tensor:
-    """The true lengths (N,) of clips (N, 1, T), on their device."""
-    if x.ndim != 3 or x.shape[1] != 1:
-        raise ValueError(f"corruptions of sound need clips (N, 1, T), got {tuple(x.shape)}")
+def _lengths(x: Tensor, length: Tensor | None, modality: str) -> Tensor:
+    """The true lengths (N,) of clips (N, 1, T) or sequences (N, T, D), on their device."""
+    sound = modality == "audio"
+    if x.ndim != 3 or (sound and x.shape[1] != 1):
+        wanted = "sound need clips (N, 1, T)" if sound else "sequences need (N, T, D)"
+        raise ValueError(f"corruptions of {wanted}, got {tuple(x.shape)}")
+    longest = x.shape[TIME[modality]]
     if length is None:
-        return torch.full((len(x),), x.shape[2], device=x.device)
-    if length.shape != (len(x),) or (len(x) and not 1 <= length.min() <= length.max() <= x.shape[2]):
-        raise ValueError(
-            f"lengths of clips {tuple(x.shape)} must be ({len(x)},), from 1 to {x.shape[2]}, got {length.tolist()}"
-        )
+        return torch.full((len(x),), longest, device=x.device)
+    if length.shape != (len(x),) or (len(x) and not 1 <= length.min() <= length.max() <= longest):
+        what = f"{'clips' if sound else 'sequences'} {tuple(x.shape)}"
+        raise ValueError(f"lengths of {what} must be ({len(x)},), from 1 to {longest}, got {length.tolist()}")
     return length.to(x.device)
+
+
+def _after(x: Tensor, length: Tensor, time: int) -> Tensor:
+    """What lies after the true lengths (N,) along a dimension of x."""
+    shape = [1] * x.ndim
+    shape[time] = -1
+    return torch.arange(x.shape[time], device=x.device).view(shape) >= length.view(-1, *[1] * (x.ndim - 1))
