@@ -88,7 +88,7 @@ def test_a_whole_report_is_small_and_needs_nothing_else(
     data = make(40, 20, seconds=seconds)
     samples = Samples(*data.test.batch(torch.arange(20)))
     found = Evaluation(subject="clips", source="tones", figures=(), created="2026-01-01", seconds=1.0)
-    path = write_report(tmp_path, found, samples.x, data, sound=sound_sections(samples, data))
+    path = write_report(tmp_path, found, samples.x, data, shown=sound_sections(samples, data))
     text = path.read_text(encoding="utf-8")
     assert len(text) < 5_000_000
     assert text.count("<audio") >= 6

@@ -1,4 +1,4 @@
-"""How images and points are shown."""
+"""How images, points and series are shown."""
 
 from __future__ import annotations
 
@@ -120,13 +120,17 @@ def scatter(points: Tensor, reference: Tensor | None = None, title: str | None =
 
 
 def show(x: Tensor, spec: Spec, **options: Any) -> Image:
-    """Samples in model units as a picture: a `grid` of images, a `scatter` of points in source units.
+    """Samples in model units as a picture: a `grid` of images, a `scatter` of points in source units, lines of series.
 
     Args:
         x: (N, *spec.shape).
         spec: what the samples are.
-        **options: of `grid` or of `scatter`; a reference is in model units too.
+        **options: of `grid`, of `scatter` or of `sequence_pictures.plots`; a reference is in model units too.
     """
+    if spec.modality == "sequence":
+        from noiseforge.data.sequence_pictures import plots
+
+        return plots(x, spec, **options)
     if spec.modality != "point":
         return grid(x, **options)
     if options.get("reference") is not None:

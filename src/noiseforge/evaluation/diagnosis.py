@@ -9,19 +9,27 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from noiseforge.data.spec import Spec
-from noiseforge.evaluation import checks
+from noiseforge.evaluation import checks, gradient_reach
 from noiseforge.evaluation.evidence import Evidence, Finding, Record, images_seen
 from noiseforge.evaluation.figures import Evaluation
 from noiseforge.recipes.schema import Recipe
 
 Verdict = Literal[
-    "healthy", "mode collapse", "discriminator won", "posterior collapse", "diverged", "memorising", "too short to tell"
+    "healthy",
+    "mode collapse",
+    "discriminator won",
+    "posterior collapse",
+    "vanishing gradients",
+    "diverged",
+    "memorising",
+    "too short to tell",
 ]
 
 CHECKS: dict[Verdict, tuple[Callable[[Evidence], Finding | None], ...]] = {
     "diverged": (checks.not_a_number, checks.growth),
     "discriminator won": (checks.lost_game,),
     "posterior collapse": (checks.unused_code,),
+    "vanishing gradients": (gradient_reach.verdict,),
     "mode collapse": (checks.sameness, checks.missing_modes, checks.missing_classes),
     "memorising": (checks.copied, checks.overfitted),
 }
@@ -31,10 +39,13 @@ SUMMARIES: dict[Verdict, str] = {
     "mode collapse": "The generator makes only a part of what the data hold.",
     "discriminator won": "The discriminator is always right, and the generator no longer learns.",
     "posterior collapse": "The decoder ignores the code, and the encoder has given up.",
+    "vanishing gradients": "What happened early in a sequence hardly reaches the loss, or far too strongly.",
     "diverged": "The training has left the finite and useful range of its numbers.",
     "memorising": "The model repeats single training examples, or leans on them.",
     "too short to tell": "The evidence does not yet support a verdict.",
 }
+RECOGNISES = "The classifier does better than chance on examples it has not seen, and nothing points to trouble."
+"""The summary of a healthy run that makes no samples."""
 
 
 class Diagnosis(BaseModel):
@@ -75,7 +86,8 @@ def diagnose(
     found = {
         verdict: [finding for check in suspects if (finding := check(evidence))] for verdict, suspects in CHECKS.items()
     }
-    progress = checks.reached(evidence)
+    recognition = gradient_reach.learned(evidence)
+    progress = recognition or checks.reached(evidence)
     alarmed = [verdict for verdict, findings in found.items() if any(f.level == "alarm" for f in findings)]
     calm: Verdict = "healthy" if progress.level == "good" else "too short to tell"
     verdict = alarmed[0] if alarmed else calm
@@ -83,7 +95,8 @@ def diagnose(
     told = chain(*found.values(), () if alarmed else (progress,), (stray,) if stray else ())
     gravity = ("alarm", "watch", "good")
     findings = sorted(told, key=lambda f: gravity.index(f.level))
-    return Diagnosis(verdict=verdict, summary=SUMMARIES[verdict], findings=tuple(findings))
+    summary = RECOGNISES if recognition and verdict == "healthy" else SUMMARIES[verdict]
+    return Diagnosis(verdict=verdict, summary=summary, findings=tuple(findings))
 
 
 def _stray(evaluation: Evaluation, records: Sequence[Record], spec: Spec) -> Finding | None:
@@ -94,7 +107,7 @@ def _stray(evaluation: Evaluation, records: Sequence[Record], spec: Spec) -> Fin
     elif evaluation.images is None:
         why = "it does not say how far the training was"
     elif evaluation.images != seen:
-        why = f"it was made after {evaluation.images:,} images, and the run has seen {seen:,}"
+        why = f"it was made after {evaluation.images:,} {spec.examples}, and the run has seen {seen:,}"
     else:
         return None
     return Finding(

@@ -6,6 +6,7 @@ import math
 from typing import NamedTuple
 
 from noiseforge.evaluation.figures import Better, Figure
+from noiseforge.evaluation.sequence_glossary import SERIES_GLOSSARY
 
 
 class Entry(NamedTuple):
@@ -157,7 +158,14 @@ GLOSSARY: dict[str, Entry] = {
     "duration_distance": Entry(
         "Duration (s)", "How far the durations of the samples lie from those of real clips, on average.", decades=1
     ),
+    "accuracy": Entry("Accuracy", "The share of held-out examples whose class is named rightly.", 0.0),
+    "least_recall": Entry("Lowest recall", "The share named rightly of the class that is hardest to name.", 0.0),
+    "cross_entropy": Entry("Cross-entropy (nats)", "How surprised the classifier is by the true classes."),
+    "calibration_error": Entry(
+        "Calibration error", "How far the classifier's confidence lies from the share that it names rightly."
+    ),
 }
+GLOSSARY |= {metric: Entry(*told) for metric, told in SERIES_GLOSSARY.items()}
 ARROWS: dict[Better, tuple[str, str]] = {
     "higher": ("↑", "higher is better"),
     "lower": ("↓", "lower is better"),
@@ -166,7 +174,14 @@ ARROWS: dict[Better, tuple[str, str]] = {
 """The sign of each direction, and what it says."""
 HEADLINES = ("fid", "coverage", "precision", "modes", "high_quality", "reverse_kl", "kid", "recall")
 """The figures worth the top of a page, the first ones that were measured."""
-SOUND_HEADLINES = ("bits_per_sample", "label_agreement", "speaker_agreement", *HEADLINES)
+HEADLINES_OF: dict[str, tuple[str, ...]] = {
+    "audio": ("bits_per_sample", "label_agreement", "speaker_agreement", *HEADLINES),
+    "sequence": (
+        *("accuracy", "least_recall", "cross_entropy", "calibration_error"),
+        *("discriminative_score", "strong_judge_64", "predictive_score", "nearest_ratio", *HEADLINES),
+    ),
+}
+"""The same, of a modality that has its own."""
 
 
 def entry(figure: Figure) -> Entry:

@@ -19,7 +19,7 @@ from noiseforge.evaluation.diagnosis import Diagnosis, Verdict, diagnose
 from noiseforge.evaluation.evidence import Finding, Number, Record
 from noiseforge.evaluation.figures import Evaluation, Figure
 from noiseforge.evaluation.gallery import fitting, gallery, pairs, plot
-from noiseforge.evaluation.glossary import ARROWS, HEADLINES, SOUND_HEADLINES, entry, standing
+from noiseforge.evaluation.glossary import ARROWS, HEADLINES, HEADLINES_OF, entry, standing
 from noiseforge.evaluation.page import arrow, number, page, section, template
 from noiseforge.files import write_text
 
@@ -27,6 +27,8 @@ TONES: dict[Verdict, str] = {
     "healthy": "good",
     "mode collapse": "alarm",
     "discriminator won": "alarm",
+    "posterior collapse": "alarm",
+    "vanishing gradients": "alarm",
     "diverged": "alarm",
     "memorising": "alarm",
     "too short to tell": "watch",
@@ -44,7 +46,7 @@ HEALTH_CHARTS = {
 def write_report(
     folder: Path,
     evaluation: Evaluation,
-    samples: Tensor,
+    samples: Tensor | None,
     data: Data,
     *,
     records: Sequence[Record] | None = None,
@@ -53,14 +55,14 @@ def write_report(
     diagnosis: Diagnosis | None = None,
     recipe: str | None = None,
     coding: CodingPictures | None = None,
-    sound: Sequence[str] = (),
+    shown: Sequence[str] = (),
 ) -> Path:
     """Writes `folder/index.html` and `folder/evaluation.json`, each whole or not at all.
 
     Args:
         folder: made where it is missing.
         evaluation: the figures.
-        samples: (N, *shape) in model units; the first ones are shown.
+        samples: (N, *shape) in model units; the first ones are shown. None of a model that makes none.
         data: what the samples are compared with.
         records: lines of metrics.jsonl, for the curves of the training.
         neighbours: samples (n, *shape), and the nearest training example of each.
@@ -68,7 +70,7 @@ def write_report(
         diagnosis: the verdict; None draws it from `records` and `evaluation`.
         recipe: the recipe's text.
         coding: what an encoder makes of the data.
-        sound: the parts of the page that let sound be heard, see `sound_sections`.
+        shown: parts of the page that show what the data are, see `sound_sections` and `sequence_sections`.
 
     Returns:
         The path of the page.
@@ -79,7 +81,7 @@ def write_report(
     diagnosis = diagnosis or diagnose(records or (), evaluation)
     sections = (
         _samples(samples, data),
-        *sound,
+        *shown,
         _classes(by_class, evaluation, data),
         _figures(evaluation.figures),
         _findings(diagnosis.findings),
@@ -110,7 +112,7 @@ def write_report(
 
 
 def _top_figures(evaluation: Evaluation, data: Data) -> list[Figure]:
-    names = SOUND_HEADLINES if data.spec.modality == "audio" else HEADLINES
+    names = HEADLINES_OF.get(data.spec.modality, HEADLINES)
     return [figure for metric in names if (figure := evaluation.figure(metric))][:4]
 
 
@@ -125,9 +127,9 @@ def _headline(figure: Figure) -> str:
 # -- pictures --------------------------------------------------------------------------------------
 
 
-def _samples(samples: Tensor, data: Data) -> str:
-    if data.spec.modality == "audio":
-        return ""  # it is heard, not seen
+def _samples(samples: Tensor | None, data: Data) -> str:
+    if samples is None or data.spec.modality in ("audio", "sequence"):
+        return ""  # what is heard, or drawn as curves, has parts of the page of its own
     if data.spec.modality == "point":
         reference = _spread(data.test, 2500)
         lead = f"{len(samples):,} generated points over points of the data."

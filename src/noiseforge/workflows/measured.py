@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 def measured(samples: Samples, real: Data, **asked: Any) -> Evaluation:
-    """The figures of samples, which of sound are those of its spectrograms and of the sound itself.
+    """The figures of samples, of sound those of its spectrograms and of the sound itself, of series their own.
 
     Args:
         samples: in model units, with what they were made for.
@@ -30,6 +30,10 @@ def measured(samples: Samples, real: Data, **asked: Any) -> Evaluation:
         from noiseforge.evaluation.sound_metrics import evaluate_sound
 
         return evaluate_sound(samples, real, **asked)
+    if real.spec.modality == "sequence":
+        from noiseforge.evaluation.sequence_metrics import evaluate_series
+
+        return evaluate_series(samples, real, **asked)
     return evaluate_samples(samples.x, real, labels=samples.y, **asked)
 
 

@@ -84,12 +84,15 @@ def write(
 ) -> None:
     """Writes the report, with the curves, the recipe and the diagnosis of the run where there is one."""
     from noiseforge.evaluation.report import write_report
+    from noiseforge.evaluation.sequence_sections import sequence_sections
     from noiseforge.evaluation.sound_sections import sound_sections
 
     records = run.records() if run else None
     shown: dict[str, Any] = {}
     if real.spec.modality == "audio":
-        shown["sound"] = sound_sections(samples, real)
+        shown["shown"] = sound_sections(samples, real)
+    elif real.spec.modality == "sequence":
+        shown["shown"] = sequence_sections(samples, real)
     else:
         pairs, _, _ = paired(samples.x[:SHOWN], real)
         shown["neighbours"] = (pairs[:, 0], pairs[:, 1])
