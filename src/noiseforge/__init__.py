@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from noiseforge.api import (
+        classify,
         compare,
         describe,
         diagnose,
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
         interpolate,
         load,
         neighbours,
+        noise_curves,
         reconstruct,
         sample,
+        sample_frame,
         train,
     )
     from noiseforge.data import load_data
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "UserError",
+    "classify",
     "compare",
     "describe",
     "diagnose",
@@ -42,9 +46,11 @@ __all__ = [
     "load",
     "load_data",
     "neighbours",
+    "noise_curves",
     "read_recipe",
     "reconstruct",
     "sample",
+    "sample_frame",
     "train",
 ]
 

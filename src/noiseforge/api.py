@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -17,18 +16,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from noiseforge.data import Data, Spec, load_data
+from noiseforge.data import Data, Spec, load_data, to_frame
 from noiseforge.data import describe as describe_data
-from noiseforge.data.pictures import in_source_units, strip
-from noiseforge.data.saving import check_target, save_picture, save_samples
+from noiseforge.data.pictures import in_source_units
+from noiseforge.data.saving import check_target, save_samples
+from noiseforge.data.series_saving import source_array
 from noiseforge.errors import UserError
 from noiseforge.evaluation.diagnosis import Diagnosis
 from noiseforge.evaluation.diagnosis import diagnose as diagnose_records
-from noiseforge.evaluation.evidence import images_seen
-from noiseforge.evaluation.figures import Evaluation
-from noiseforge.files import new_folder
 from noiseforge.models import build_model
-from noiseforge.models.latent import LatentModel
 from noiseforge.recipes.load import read_recipe, to_yaml
 from noiseforge.recipes.schema import Recipe
 from noiseforge.training.loop import train as train_players
@@ -38,22 +34,24 @@ from noiseforge.training.run import Run
 from noiseforge.workflows.coding import encode as encode
 from noiseforge.workflows.coding import posterior
 from noiseforge.workflows.coding import reconstruct as reconstruct
-from noiseforge.workflows.interpolate import linear, spherical
+from noiseforge.workflows.evaluate import evaluate as evaluate
+from noiseforge.workflows.interpolate import interpolate as interpolate
 from noiseforge.workflows.neighbours import Neighbours as Neighbours
 from noiseforge.workflows.neighbours import neighbours as neighbours
-from noiseforge.workflows.report import last_evaluation, report_folder, reproduction, write
+from noiseforge.workflows.recognition import classify as classify
+from noiseforge.workflows.recognition import noise_curves as noise_curves
+from noiseforge.workflows.report import last_evaluation
+from noiseforge.workflows.report import report_folder as report_folder
 from noiseforge.workflows.subject import (
     RunLike,
-    SamplesLike,
     drawn,
     is_run,
     opened_run,
-    reference,
-    subject_name,
-    subject_samples,
 )
 
 if TYPE_CHECKING:
+    import pandas
+
     from noiseforge.data.folder import OnBadFile
     from noiseforge.data.samples import Samples
     from noiseforge.evaluation.run_comparison import RunComparison
@@ -144,13 +142,26 @@ def load(run: RunLike, *, device: str = "auto") -> Model:
 def sample(run: RunLike, n: int, **chosen: Any) -> np.ndarray:
     """Draws samples: pictures (n, C, H, W) float32 in [-1, 1], points (n, D) in source units, sound (n, 1, T).
 
+    Sequences are (n, T, columns) in source units, NaN where a value is missing and after the end of a series.
+
     Args:
         run: a run or its folder.
         n: how many.
         **chosen: see `draw`.
     """
     opened = opened_run(run)
-    return _array(draw(opened, n, **chosen).x, opened.spec)
+    samples = draw(opened, n, **chosen)
+    return source_array(samples, opened.spec) if opened.spec.modality == "sequence" else _array(samples.x, opened.spec)
+
+
+def sample_frame(run: RunLike, n: int, **chosen: Any) -> pandas.DataFrame:
+    """Draws n series as a pandas data frame with the columns, types and categories of the data; see `draw`.
+
+    Raises:
+        UserError: pandas is not installed, or the run makes no sequences.
+    """
+    opened = opened_run(run)
+    return to_frame(draw(opened, n, **chosen), opened.spec)
 
 
 def draw(
@@ -163,6 +174,7 @@ def draw(
     seconds: float | None = None,
     temperature: float | None = None,
     nucleus: float | None = None,
+    denoised: bool | None = None,
     seed: int = 0,
     device: str = "auto",
     out: str | Path | None = None,
@@ -181,6 +193,7 @@ def draw(
         seconds: of each clip; None draws the durations of training clips.
         temperature: of sound; below 1 prefers what is likely.
         nucleus: of sound: the share of the probability that is drawn from.
+        denoised: of sequences: without what the model knows to be noise.
         seed: of the draws.
         device: auto, cpu or cuda.
         out: where to save them, in the form that its ending names (see `save_samples`).
@@ -191,114 +204,13 @@ def draw(
     if out is not None:
         check_target(out, opened.spec, overwrite=overwrite)
     model = opened.load_model(device)
-    sound = {"speaker": speaker, "seconds": seconds, "temperature": temperature, "nucleus": nucleus}
+    special = {"speaker": speaker, "seconds": seconds, "temperature": temperature, "nucleus": nucleus}
     mixture = posterior(opened, model) if prior == "mixture" else None
-    samples = drawn(model, n, label, seed, mixture=mixture, progress=progress, **sound)
+    samples = drawn(model, n, label, seed, mixture=mixture, progress=progress, denoised=denoised, **special)
     if out is not None:
         kept: dict[str, Any] = {"length": samples.length, "speaker": samples.speaker, "overwrite": overwrite}
         save_samples(out, samples.x, opened.spec, samples.y, **kept)
     return samples
-
-
-def interpolate(
-    run: RunLike,
-    seed_a: int,
-    seed_b: int,
-    steps: int,
-    *,
-    label: int | str | None = None,
-    straight: bool = False,
-    device: str = "auto",
-    out: str | Path | None = None,
-    overwrite: bool = False,
-) -> np.ndarray:
-    """Samples (steps, *shape) on the way from the latent vector of one seed to that of another.
-
-    A conditional model keeps to one class: `label`, or its first. The way is a great circle, or `straight`. `out` is
-    a strip (.png), a film (.gif) or an array (.npy).
-    """
-    opened = opened_run(run)
-    model = opened.load_model(device)
-    if not isinstance(model, LatentModel):
-        kind = opened.recipe.model.kind
-        raise UserError(
-            f"{opened.path} has no latent space to walk through (model.kind={kind}): take a gan, vae, aae or vaegan"
-        )
-    if out is not None:
-        check_target(out, opened.spec, overwrite=overwrite)
-    ends = [model.latent(1, torch.Generator().manual_seed(seed))[0] for seed in (seed_a, seed_b)]
-    labels = model.labels(steps, label)
-    if labels is not None:
-        labels = labels[:1].expand(steps)
-    way = linear if straight else spherical
-    x = model.decode(way(ends[0], ends[1], steps), labels)
-    if out is not None and Path(out).suffix.lower() == ".png" and opened.spec.modality == "image":
-        save_picture(Path(out), strip(x))
-    elif out is not None:
-        save_samples(out, x, opened.spec, overwrite=overwrite)
-    return _array(x, opened.spec)
-
-
-def evaluate(
-    subject: RunLike | SamplesLike,
-    *,
-    data: str | Path | Data | None = None,
-    features: str | None = None,
-    metrics: Sequence[str] | None = None,
-    n: int | None = None,
-    seed: int = 0,
-    device: str = "auto",
-    on_bad_file: OnBadFile = "error",
-    out: str | Path | None = None,
-    progress: Callable[[str, float], None] | None = None,
-) -> Evaluation:
-    """Measures samples against real data, and writes a report that a browser shows.
-
-    Of a run with an encoder a full evaluation, one that names no metrics, also measures and shows what its codes know.
-
-    Args:
-        subject: a run or its folder; a folder of pictures, `.npy` or `.npz`; or an array of samples.
-        data: the real data; None takes a run's own.
-        features: judge, random, pixels or inception; None takes the recipe's, or what fits the data.
-        metrics: names of some; None takes all that fit.
-        n: samples to draw or to take; None takes the recipe's number, or all.
-        seed: of every draw.
-        device: auto, cpu or cuda.
-        on_bad_file: "error" or "skip".
-        out: folder of the report; None puts it in the run, or in reports/ for files; arrays get none then.
-        progress: called with the stage's name and its share in [0, 1].
-
-    Raises:
-        UserError: the samples, the data, a metric or the features do not exist or do not fit together.
-    """
-    from noiseforge.workflows.coding_report import coding_pictures, encodes, with_coding
-    from noiseforge.workflows.measured import measured, with_bits, with_origin
-
-    real, run = reference(subject, data, on_bad_file)
-    folder = report_folder(subject, out)
-    settings = run.recipe.evaluate if run else None
-    features = features or (settings.features if settings else None)
-    images = images_seen(run.records()) if run else None
-    with new_folder(folder) if folder else nullcontext():  # before the work: what cannot be written is told now
-        count = n or (settings.samples if settings else None)
-        model = run.load_model(device) if run else None
-        samples = subject_samples(subject, model, real, count, seed, on_bad_file)
-        names = None if metrics is None else tuple(metrics)
-        asked: dict[str, Any] = {"features": features, "metrics": names, "seed": seed}
-        told: dict[str, Any] = {"subject": subject_name(subject), "device": choose_device(device), "progress": progress}
-        evaluation = with_origin(measured(samples, real, **asked, **told), model)
-        command = reproduction(subject, data, on_bad_file, {**asked, "n": len(samples.x)})
-        evaluation = evaluation.model_copy(update={"command": command, "images": images})
-        if model and names is None:
-            evaluation = with_bits(evaluation, model, real, seed=seed, progress=progress)
-        pictures = None
-        if model and settings and names is None and encodes(model, real):
-            coded: dict[str, Any] = {"seed": seed, "progress": progress}
-            evaluation = with_coding(evaluation, model, real, samples=settings.likelihood_samples, **coded)
-            pictures = coding_pictures(model, real, **coded) if folder else None
-        if folder is not None:
-            write(folder, evaluation, samples, real, run, pictures)
-    return evaluation
 
 
 def compare(
@@ -326,9 +238,12 @@ def diagnose(run: RunLike) -> Diagnosis:
 
 def to_show(run: Run) -> tuple[str, ...]:
     """The words of a command that shows what a run has learned, in a form that suits its data."""
+    if run.recipe.model.kind == "classifier":
+        return "classify", str(run.path)
     if "mel" in getattr(run.recipe.model, "condition_on", ()):  # a vocoder makes clips anew, and none of its own
         return "reconstruct", str(run.path), "--out", "reconstructions/"
-    return "sample", str(run.path), "-n", "64", "--out", "samples/" if run.spec.modality == "audio" else "samples.png"
+    out = {"audio": "samples/", "sequence": "samples.csv"}.get(run.spec.modality, "samples.png")
+    return "sample", str(run.path), "-n", "64", "--out", out
 
 
 def free_folder(wanted: str | Path) -> Path:

@@ -14,7 +14,8 @@ from typing import Any
 
 import typer
 
-from noiseforge.coding_commands import app
+from noiseforge import coding_commands, judging_commands, recognition_commands  # noqa: F401 (each adds its verbs)
+from noiseforge.commands import app
 from noiseforge.errors import UserError
 
 UsageError = typer.BadParameter.__mro__[1]

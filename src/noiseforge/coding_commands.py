@@ -69,35 +69,3 @@ def reconstruct(
     codes = [command("encode", run, "--out", "codes.csv")] if pairs.length is None else []
     terminal.next(command("evaluate", run), *codes)
     terminal.finish({"out": out, "n": count, measure.replace("-", "_").replace(" ", "_"): error})
-
-
-@app.command()
-def compare(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN [...]", help="Trainings on the same data.")],
-    out: Annotated[str, typer.Option("--out", help="Folder of the page.")] = "reports/comparison",
-    n: Annotated[int | None, typer.Option("-n", "--count", min=2, help="Samples of each.")] = None,
-    features: Annotated[
-        str | None, typer.Option("--features", help="judge, random, pixels or inception; default: what fits.")
-    ] = None,
-    json_to: Json = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-) -> None:
-    """Put trainings side by side: the same data, features and counts in one table and on one page."""
-    from noiseforge import api
-
-    terminal = open_terminal(json_to)
-    with terminal.progress("comparing") as show:
-        comparison = api.compare(
-            runs,
-            n=n,
-            seed=seed,
-            features=features,
-            device=device,
-            out=out,
-            progress=lambda stage, share: show(share, stage),
-        )
-    terminal.table(*comparison.table())
-    terminal.say(f"* marks the best of a row. Look at {out}/index.html")
-    terminal.next(command("diagnose", runs[0]))
-    terminal.finish({**comparison.model_dump(mode="json"), "report": f"{out}/index.html"})

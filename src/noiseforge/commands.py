@@ -23,10 +23,6 @@ app = typer.Typer(
 )
 
 RunFolder = Annotated[str, typer.Argument(metavar="RUN", help="Folder of a training, as `train` makes.")]
-Subject = Annotated[
-    str,
-    typer.Argument(metavar="RUN_OR_SAMPLES", help="Folder of a training, folder of pictures or sound, .npy or .npz."),
-]
 Source = Annotated[
     str | None,
     typer.Option("--data", metavar="SOURCE", help="digits, ring, a folder, .npy, ...; default: the recipe's."),
@@ -40,7 +36,7 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the random dra
 RecipeSeed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed; default: the recipe's.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Label = Annotated[str | None, typer.Option("--label", help="One class, by name or index, of a conditional model.")]
-Modality = Annotated[Literal["image", "audio"], typer.Option("--modality", help="What to generate.")]
+Modality = Annotated[Literal["image", "audio", "sequence"], typer.Option("--modality", help="What to generate.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is at --out.")]
 
 # Every verb takes --seed and --device, so that a script can pass them to all; where nothing is drawn or
@@ -92,7 +88,7 @@ def demo(
     run = _train(terminal, shown.recipe, out=folder, seed=seed, device=device)
     samples = run.path / shown.samples
     api.sample(run, shown.clips, seed=seed or 0, device=device, out=samples, overwrite=True)
-    evaluation, report = _evaluate(terminal, run, seed=seed or 0, device=device)
+    evaluation, report = evaluated(terminal, run, seed=seed or 0, device=device)
     terminal.say(f"{shown.look} {samples}, then look at {report}")
     terminal.next(command("sample", run.path, *shown.more), command("diagnose", run.path), "noiseforge recipes")
     made = {"run": str(run.path), "samples": str(samples), "report": str(report)}
@@ -132,8 +128,18 @@ def data(
         str | None, typer.Option("--labels-from", help="Of sound: '{label}_{speaker}_{index}', or folders.")
     ] = None,
     split: Annotated[
-        str | None, typer.Option("--split", help="Of sound: index:0-4, speaker:NAME or stratified.")
+        str | None,
+        typer.Option("--split", help="Of sound: index:0-4, speaker:NAME; of series: time, blocks:10, all; stratified."),
     ] = None,
+    window: Annotated[
+        int | None, typer.Option("--window", min=1, help="Steps of the windows to cut series in.")
+    ] = None,
+    stride: Annotated[int | None, typer.Option("--stride", min=1, help="Steps from a window to the next.")] = None,
+    layout: Annotated[str | None, typer.Option("--layout", help="Of arrays of series: ntc or nct.")] = None,
+    id_column: Annotated[str | None, typer.Option("--id", help="Column that tells series apart.")] = None,
+    time_column: Annotated[str | None, typer.Option("--time", help="Column of time stamps.")] = None,
+    label_column: Annotated[str | None, typer.Option("--label", help="Column of the classes of series.")] = None,
+    scan: Annotated[str | None, typer.Option("--scan", help="Pictures as series: rows, pixels or permuted.")] = None,
     on_bad_file: BadFile = "error",
     json_to: Json = None,
     seed: Seed = 0,
@@ -151,6 +157,13 @@ def data(
             sample_rate=sample_rate,
             labels_from=labels_from,
             split=split,
+            window=window,
+            stride=stride,
+            layout=layout,
+            id_column=id_column,
+            time_column=time_column,
+            label_column=label_column,
+            scan=scan,
             seed=seed,
             on_bad_file=on_bad_file,
         )
@@ -192,7 +205,8 @@ def train(
         terminal.finish({"recipe": plan.recipe, **plan.summary})
         return
     run = _train(terminal, recipe, out=out, resume=resume, device=device, **chosen)
-    terminal.say(f"Trained: {run.path}. Look at {run.path / 'samples'}")
+    looks = run.path / "samples"
+    terminal.say(f"Trained: {run.path}" + (f". Look at {looks}" if looks.is_dir() else ""))
     terminal.next(command("evaluate", run.path), command(*api.to_show(run)))
     terminal.finish({"run": str(run.path), "last": api.last_records(run)})
 
@@ -216,6 +230,9 @@ def sample(
     nucleus: Annotated[
         float | None, typer.Option("--nucleus", min=0.0, max=1.0, help="Of sound: the probability to draw from.")
     ] = None,
+    denoised: Annotated[
+        bool, typer.Option("--denoised", help="Of series: without what a model knows to be noise.")
+    ] = False,
     overwrite: Overwrite = False,
     json_to: Json = None,
     seed: Seed = 0,
@@ -228,11 +245,12 @@ def sample(
     terminal = open_terminal(json_to)
     chosen: dict[str, Any] = {"label": label, "prior": prior, "seed": seed, "device": device, "overwrite": overwrite}
     chosen |= {"speaker": speaker, "seconds": seconds, "temperature": temperature, "nucleus": nucleus}
+    chosen["denoised"] = denoised or None
     began = time.monotonic()
     with terminal.progress(f"sampling {n:,}") as show:
         samples = api.draw(run, n, out=out, progress=lambda share: show(share, "generating"), **chosen)
     spent = time.monotonic() - began
-    if samples.length is not None:
+    if samples.length is not None and api.opened_run(run).spec.sample_rate:
         terminal.say(sound_text(int(samples.length.sum()), api.opened_run(run).spec.sample_rate, spent))
     terminal.say(f"{n:,} samples: look at {out}")
     terminal.next(command("evaluate", run))
@@ -264,90 +282,6 @@ def interpolate(
     terminal.finish({"out": out, "from": start, "to": end, "steps": steps})
 
 
-@app.command()
-def neighbours(
-    subject: Subject,
-    out: Annotated[str, typer.Option("--out", help="Picture of the pairs (.png); of sound, of spectrograms.")],
-    n: Annotated[int, typer.Option("-n", "--count", min=1, help="How many samples.")] = 16,
-    source: Source = None,
-    overwrite: Overwrite = False,
-    on_bad_file: BadFile = "error",
-    json_to: Json = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-) -> None:
-    """Show samples beside their nearest training examples: are they copies?"""
-    from noiseforge import api
-
-    terminal = open_terminal(json_to)
-    chosen: dict[str, Any] = {
-        "data": source,
-        "n": n,
-        "seed": seed,
-        "device": device,
-        "on_bad_file": on_bad_file,
-    }
-    with terminal.progress("searching"):
-        found = api.neighbours(subject, out=out, overwrite=overwrite, **chosen)
-    terminal.say(f"{len(found.samples)} pairs, each a sample and its nearest training example: look at {out}")
-    against = ("--data", source) if source else ()
-    terminal.next(command("evaluate", subject, "--metrics", "nearest_ratio", *against))
-    terminal.finish({"out": out, "distances": found.distances.tolist(), "indices": found.indices.tolist()})
-
-
-@app.command()
-def evaluate(
-    subject: Subject,
-    source: Source = None,
-    features: Annotated[
-        str | None,
-        typer.Option("--features", help="judge, random, pixels or inception; default: the recipe's."),
-    ] = None,
-    metrics: Annotated[
-        str | None,
-        typer.Option("--metrics", help="Some of them, with commas: fid,kid; default: all that fit."),
-    ] = None,
-    n: Annotated[int | None, typer.Option("-n", "--count", min=2, help="Samples to look at.")] = None,
-    out: Annotated[str | None, typer.Option("--out", help="Folder of the report; default: inside the run.")] = None,
-    on_bad_file: BadFile = "error",
-    json_to: Json = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-) -> None:
-    """Measure samples against real data, and write a report to look at."""
-    names = None if metrics is None else tuple(name.strip() for name in metrics.split(",") if name.strip())
-    chosen: dict[str, Any] = {"data": source, "features": features, "metrics": names, "n": n}
-    chosen |= {"on_bad_file": on_bad_file, "seed": seed, "device": device, "out": out}
-    from noiseforge import api
-
-    terminal = open_terminal(json_to)
-    evaluation, report = _evaluate(terminal, subject, **chosen)
-    terminal.say(f"Look at {report}")
-    against = ("--data", source) if source else ()
-    terminal.next(command("neighbours", subject, "--out", "neighbours.png", *against))
-    if api.is_run(subject):
-        terminal.next(command("diagnose", subject))
-    terminal.finish({**evaluation.model_dump(mode="json"), "report": str(report)})
-
-
-@app.command()
-def diagnose(
-    run: RunFolder,
-    json_to: Json = None,
-    seed: NoSeed = None,
-    device: NoDevice = None,
-) -> None:
-    """Say whether a training collapses, diverges or memorises, with the numbers behind it."""
-    from noiseforge import api
-    from noiseforge.terminal import show_diagnosis
-
-    terminal = open_terminal(json_to)
-    diagnosis = api.diagnose(run)
-    show_diagnosis(terminal, diagnosis)
-    terminal.next(command("evaluate", run))
-    terminal.finish(diagnosis.model_dump(mode="json"))
-
-
 def open_terminal(json_to: str | None) -> Terminal:
     """What a command speaks through."""
     from noiseforge.terminal import Terminal
@@ -367,7 +301,7 @@ def _train(terminal: Terminal, recipe: str, **chosen: Any) -> Run:
         return api.train(recipe, progress=progress, **chosen)
 
 
-def _evaluate(terminal: Terminal, subject: str | Run, **chosen: Any) -> tuple[Evaluation, str]:
+def evaluated(terminal: Terminal, subject: str | Run, **chosen: Any) -> tuple[Evaluation, str]:
     """Measures and shows the table; gives the evaluation and the path of the report."""
     from noiseforge import api
     from noiseforge.terminal import show_evaluation

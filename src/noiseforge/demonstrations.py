@@ -51,9 +51,18 @@ TONES = Demonstration(
     look="Listen to the WAVs in",
     more=("-n", "6", "--label", "pluck", "--speaker", "low", "--out", "plucks/"),
 )
+SINES = Demonstration(
+    recipe="sequence/sines",
+    of="sines of five channels",
+    out="runs/demo-sequence",
+    samples="samples.csv",
+    clips=64,
+    look="Open the table",
+    more=("-n", "16", "--out", "sines.png"),
+)
 
 
-def demonstration(modality: Literal["image", "audio"]) -> Demonstration:
+def demonstration(modality: Literal["image", "audio", "sequence"]) -> Demonstration:
     """The demonstration of a modality; of sound it is spoken digits where their voices are installed, else tones.
 
     >>> demonstration("image").recipe
@@ -61,6 +70,8 @@ def demonstration(modality: Literal["image", "audio"]) -> Demonstration:
     """
     if modality == "image":
         return DIGITS
+    if modality == "sequence":
+        return SINES
     from noiseforge.data.speech import missing
 
     reason = missing()

@@ -127,16 +127,16 @@ def training_text(progress: Progress) -> str:
     return f"{seen}, {progress.images_per_second:,.0f} {progress.unit}/s, {left} left"
 
 
-def sound_text(samples: int, sample_rate: int | None, seconds: float) -> str:
-    """How much sound was made, and how long it took against how long it plays.
+def sound_text(samples: int, sample_rate: int | None, seconds: float, way: str | None = None) -> str:
+    """How much sound was made, how long it took against how long it plays, and by what where there are several ways.
 
-    >>> sound_text(16_000, 8_000, 0.5)
-    '2.0 s of sound in 0.5 s, loading and saving included: 4.0 times as fast as it plays'
+    >>> sound_text(16_000, 8_000, 0.5, "torch queues (fp32)")
+    '2.0 s of sound in 0.5 s, loading and saving included: 4.0 times as fast as it plays, by torch queues (fp32)'
     """
     plays = samples / (sample_rate or 1)
     return (
         f"{plays:.1f} s of sound in {seconds:.1f} s, loading and saving included: "
-        f"{plays / max(seconds, 1e-9):.1f} times as fast as it plays"
+        f"{plays / max(seconds, 1e-9):.1f} times as fast as it plays" + (f", by {way}" if way else "")
     )
 
 
@@ -180,8 +180,15 @@ def show_diagnosis(terminal: Terminal, diagnosis: Diagnosis) -> None:
 
 
 def show_mapping(terminal: Terminal, mapping: Mapping[str, Any]) -> None:
-    """A description: one row for each key."""
-    terminal.table((), [(key, _plain(value)) for key, value in mapping.items()])
+    """A description: one row for each key, and one for each thing that is described on its own, such as a column."""
+    rows: list[tuple[str, str]] = []
+    for key, value in mapping.items():
+        if isinstance(value, Mapping) and value and all(isinstance(inner, Mapping) for inner in value.values()):
+            rows.append((key, ""))
+            rows += [(f"  {name}", _plain(inner)) for name, inner in value.items()]
+        else:
+            rows.append((key, _plain(value)))
+    terminal.table((), rows)
 
 
 def _figure_row(figure: Figure) -> tuple[str, ...]:

@@ -241,6 +241,11 @@ def _shape(network: str, spec: Spec) -> tuple[int, ...]:
         raise UserError(
             f"{spec.source} holds sound, for which there is model.kind=wavenet: take audio/tones or another"
         )
+    if spec.modality == "sequence":
+        raise UserError(
+            f"{spec.source} holds sequences, for which there are model.kind=latent_rgan, rgan, rvae and classifier: "
+            f"take a recipe of sequence/"
+        )
     if network == "mlp":
         return spec.shape
     if spec.modality != "image":

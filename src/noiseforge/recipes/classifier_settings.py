@@ -32,6 +32,9 @@ class ClassifierSettings(Settings):
     """Neighbouring steps that the network reads as one."""
     dilations: tuple[int, ...] = ()
     """Each layer's, such as [1, 2, 4, 8]: it reads every so many steps; left out, every step."""
+    initial: Literal["orthogonal", "uniform"] = "orthogonal"
+    """Weights at the start: orthogonal ones of the state and a gate that keeps it, or as torch's own and the tutorials
+    have them, all uniform up to 1 / √hidden."""
     chrono: bool = False
     """Gates begin as if something had to be kept for up to the longest sequence (Tallec and Ollivier 2018)."""
     truncate: int | None = Field(None, ge=1)
@@ -47,6 +50,8 @@ class ClassifierSettings(Settings):
         if self.dilations and (len(self.dilations) != self.layers or min(self.dilations) < 1):
             wanted = f"one whole number of at least 1 for each of the {self.layers} layers"
             raise ValueError(f"dilations: expected {wanted}, got {list(self.dilations)}")
+        if self.chrono and (self.cell == "rnn" or self.initial == "uniform"):
+            raise ValueError("chrono sets gates as it draws them: it needs cell=lstm or gru, and initial=orthogonal")
         if self.truncate is None:
             return self
         if self.bidirectional:

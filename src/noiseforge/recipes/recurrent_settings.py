@@ -14,7 +14,7 @@ from noiseforge.recipes.schedule import Ramp, Schedule, Settings
 class RecurrentNetworkSettings(Settings):
     """The recurrent networks between series and codes."""
 
-    hidden: int = Field(48, ge=1)
+    hidden: int = Field(64, ge=1)
     """Units of every layer, in the encoder in each direction."""
     layers: int = Field(2, ge=1)
     """Of the decoder; the encoder has one, in both directions."""
@@ -26,16 +26,18 @@ class RecurrentNetworkSettings(Settings):
 class AutoencoderSettings(RecurrentNetworkSettings, OptimiserSettings):
     """Networks, how they learn, and what of."""
 
-    lr: Schedule = Ramp(start=2e-3, end=0.0, images=640_000)
+    lr: Schedule = Ramp(start=3e-3, end=0.0, images=200_000)
     beta1: float = Field(0.9, ge=0, lt=1)
     clip_norm: float | None = Field(1.0, gt=0)
-    code: int = Field(32, ge=1)
-    """Numbers that a series is coded in."""
-    jitter: float = Field(0.02, ge=0, allow_inf_nan=False)
+    code: int = Field(64, ge=2)
+    """Numbers that a series is coded in, beside the levels of its components."""
+    isotropy: float = Field(0.1, ge=0, allow_inf_nan=False)
+    """Weight of what keeps codes of mean 0 and without correlation, where the game on them begins."""
+    jitter: float = Field(0.1, ge=0, allow_inf_nan=False)
     """Standard deviation of the noise on the codes that the decoder learns from."""
     difference: float = Field(0.5, ge=0, allow_inf_nan=False)
     """Weight of the squared error of the differences from step to step, beside that of the values."""
-    images: int = Field(640_000, ge=1)
+    images: int = Field(200_000, ge=1)
     """Series seen when it ends, and the game on its codes begins."""
 
 
@@ -45,12 +47,12 @@ class LatentRecurrentGANSettings(AdversarialSettings):
     kind: Literal["latent_rgan"] = "latent_rgan"
     network: Literal["mlp"] = "mlp"
     """Of the game on codes."""
-    latent: int = Field(32, ge=1)
+    latent: int = Field(96, ge=1)
     loss: Literal["minimax", "nonsaturating", "leastsquares", "hinge", "wasserstein", "relativistic"] = "relativistic"
-    r1: Schedule = 1.0
-    r2: Schedule = 1.0
-    generator: PlayerSettings = PlayerSettings(hidden=(256, 256, 256), beta1=0.0, beta2=0.99)
-    discriminator: PlayerSettings = PlayerSettings(hidden=(256, 256, 256), beta1=0.0, beta2=0.99)
+    r1: Schedule = 0.2
+    r2: Schedule = 0.2
+    generator: PlayerSettings = PlayerSettings(hidden=(256, 256, 256), lr=5e-4, beta1=0.0, beta2=0.99)
+    discriminator: PlayerSettings = PlayerSettings(hidden=(256, 256, 256), lr=5e-4, beta1=0.0, beta2=0.99)
     normalise: bool = True
     """Each component of each series loses its mean and scale, which are learned beside it: for series of which some
     are quiet and some lively. Without, all are seen on one scale."""
@@ -59,7 +61,7 @@ class LatentRecurrentGANSettings(AdversarialSettings):
     """Whether what the autoencoder leaves out is modelled, and drawn beside what the decoder makes."""
     residual: OptimiserSettings = OptimiserSettings(lr=2e-3, beta1=0.9, clip_norm=1.0)
     """How the model of it learns."""
-    residual_images: int = Field(250_000, ge=1)
+    residual_images: int = Field(64_000, ge=1)
     """Series that it learns from, after the autoencoder has ended."""
 
     @model_validator(mode="after")

@@ -261,6 +261,8 @@ class EvaluateSettings(Settings):
     """What `evaluate` measures by default."""
 
     samples: int = Field(10_000, ge=2)
+    metrics: tuple[str, ...] | None = None
+    """Names of some; None takes all that fit."""
     features: str | None = None
     """judge, random, pixels or inception; None: the judge where there are labels, else random."""
     likelihood_samples: int = Field(500, ge=1)

@@ -17,6 +17,7 @@ from noiseforge.errors import Diverged
 from noiseforge.evaluation.health import measure
 from noiseforge.evaluation.hearing import ear_of
 from noiseforge.evaluation.likelihood import active_units
+from noiseforge.evaluation.sequence_view import view
 from noiseforge.files import replacing
 
 if TYPE_CHECKING:
@@ -42,25 +43,33 @@ class Monitor:
         self.held_out = _some(data.test, self.count, draws)
         self._seen = _view(data)
 
-    def look(self, images: int) -> dict[str, float]:
+    def look(self, images: int) -> dict[str, Any]:
         """Writes `samples/<images>.png`, and sound beside it; returns the health of samples, game and code.
+
+        A model that makes no samples tells its health itself.
 
         Raises:
             Diverged: samples or logits are not finite.
         """
+        health = getattr(self.model, "health", None)
+        if health is not None:
+            told: dict[str, Any] = health(self.held_out)
+            return told
         samples = self._drawn()
-        if not torch.isfinite(samples.x).all():
+        if not self._finite(samples.x):
             raise Diverged(f"samples became NaN or infinite after {images} {self.spec.examples}")
         seen, name = self._seen(samples.x, samples.length), f"{images:010d}"
         shown = seen if self.spec.modality == "point" else seen[:SHOWN]
         if self.spec.modality == "audio":
             shown = shown.flip(2)  # high notes above
+        if self.spec.modality == "sequence":
+            shown = samples.x[:SHOWN]
         with replacing(self.folder / "samples" / f"{name}.png") as temporary:
             show(shown, self.spec).save(temporary, format="PNG")
         if self.spec.modality == "audio":
             sound = self.folder / "samples" / f"{name}.wav"
             save_samples(sound, samples.x, self.spec, length=samples.length, overwrite=True)
-        return {**self._health(seen), **self._codes()}
+        return {**self._health(samples.x, seen), **self._codes()}
 
     def _drawn(self) -> Samples:
         """Samples from the same noise every time; of a model that makes clips anew, held-out clips."""
@@ -69,19 +78,26 @@ class Monitor:
         if resynthesise is not None:
             x, y, length, speaker = self.held_out
             return resynthesise(x, length, y, speaker, generator=generator)
-        clips = getattr(self.model, "clips", None)
-        if clips is not None:
-            return clips(self.count, generator=generator)
+        several = getattr(self.model, "clips", None) or getattr(self.model, "series", None)
+        if several is not None:
+            return several(self.count, generator=generator)
         return Samples(self.model.sample(self.count, generator=generator))
 
-    def _health(self, samples: Tensor) -> dict[str, float]:
+    def _finite(self, x: Tensor) -> bool:
+        """Whether samples hold numbers. In sequences a NaN says that a value is missing, but not that all are."""
+        if self.spec.modality == "sequence":
+            return bool(not x.isinf().any() and not x.isnan().flatten(1).all(1).any())
+        return bool(torch.isfinite(x).all())
+
+    def _health(self, samples: Tensor, seen: Tensor) -> dict[str, float]:
         """The health of the samples and, where there is a critic, of the game."""
+        real = self._seen(self.real.x, self.real.length)
         critique = getattr(self.model, "critique", None)
         if critique is None:
-            return measure(samples, self._seen(self.real.x, self.real.length))
+            return measure(seen, real)
         return measure(
-            samples,
-            self.real.x,
+            seen,
+            real,
             critique(self.real.x, self.real.y),
             critique(samples, self.model.labels(self.count)),
             held_out_logits=critique(self.held_out.x, self.held_out.y),
@@ -97,8 +113,12 @@ class Monitor:
 
 
 def _view(data: Data) -> Callable[[Tensor, Tensor | None], Tensor]:
-    """What examples and their lengths are looked at as: sound as spectrograms, the rest as it is."""
-    return ear_of(data) if data.spec.modality == "audio" else lambda x, length: x
+    """What examples and their lengths are looked at as: sound as spectrograms, series without gaps, others as is."""
+    if data.spec.modality == "audio":
+        return ear_of(data)
+    if data.spec.modality == "sequence":
+        return lambda x, length: view(x, length, data.spec)
+    return lambda x, length: x
 
 
 def _some(dataset: Dataset, count: int, draws: torch.Generator) -> Batch:

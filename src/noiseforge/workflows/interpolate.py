@@ -1,11 +1,18 @@
-"""The way between two points of a latent space."""
+"""The way between two points of a latent space, and samples along it."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import torch
 from torch import Tensor
 
+from noiseforge.data.pictures import in_source_units, strip
+from noiseforge.data.saving import check_target, save_picture, save_samples
 from noiseforge.errors import UserError
+from noiseforge.models.latent import LatentModel
+from noiseforge.workflows.subject import RunLike, opened_run
 
 
 def spherical(start: Tensor, end: Tensor, steps: int) -> Tensor:
@@ -51,3 +58,42 @@ def linear(start: Tensor, end: Tensor, steps: int) -> Tensor:
     if steps < 2:
         raise UserError(f"steps must be >= 2, got {steps}")
     return torch.lerp(start, end, torch.linspace(0, 1, steps)[:, None])
+
+
+def interpolate(
+    run: RunLike,
+    seed_a: int,
+    seed_b: int,
+    steps: int,
+    *,
+    label: int | str | None = None,
+    straight: bool = False,
+    device: str = "auto",
+    out: str | Path | None = None,
+    overwrite: bool = False,
+) -> np.ndarray:
+    """Samples (steps, *shape) on the way from the latent vector of one seed to that of another.
+
+    A conditional model keeps to one class: `label`, or its first. The way is a great circle, or `straight`. `out` is
+    a strip (.png), a film (.gif) or an array (.npy).
+    """
+    opened = opened_run(run)
+    model = opened.load_model(device)
+    if not isinstance(model, LatentModel):
+        kind = opened.recipe.model.kind
+        raise UserError(
+            f"{opened.path} has no latent space to walk through (model.kind={kind}): take a gan, vae, aae or vaegan"
+        )
+    if out is not None:
+        check_target(out, opened.spec, overwrite=overwrite)
+    ends = [model.latent(1, torch.Generator().manual_seed(seed))[0] for seed in (seed_a, seed_b)]
+    labels = model.labels(steps, label)
+    if labels is not None:
+        labels = labels[:1].expand(steps)
+    way = linear if straight else spherical
+    x = model.decode(way(ends[0], ends[1], steps), labels)
+    if out is not None and Path(out).suffix.lower() == ".png" and opened.spec.modality == "image":
+        save_picture(Path(out), strip(x))
+    elif out is not None:
+        save_samples(out, x, opened.spec, overwrite=overwrite)
+    return (in_source_units(x, opened.spec) if opened.spec.modality == "point" else x).numpy()

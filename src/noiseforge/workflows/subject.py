@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from noiseforge.models.model import Model
     from noiseforge.workflows.posterior import Mixture
 
+SOUND = frozenset({"speaker", "seconds", "temperature", "nucleus", "progress"})
+SEQUENCE = frozenset({"denoised"})
+"""What may be chosen of samples beside their label, by modality."""
+
 RunLike = str | Path | Run
 SamplesLike = np.ndarray | Tensor
 
@@ -94,24 +98,39 @@ def subject_samples(
 
 
 def drawn(
-    model: Model, n: int, label: int | str | None, seed: int, *, mixture: Mixture | None = None, **sound: Any
+    model: Model, n: int, label: int | str | None, seed: int, *, mixture: Mixture | None = None, **chosen: Any
 ) -> Samples:
     """n samples of a model and what they were made for; from latents of its prior or of a mixture.
 
-    `sound` is for models of sound: see `models.wavenet.WaveNet.clips`.
+    `chosen` is for models of sound, see `models.wavenet.WaveNet.clips`, and of sequences, see
+    `models.latent_recurrent_gan.LatentRecurrentGAN.series`.
     """
     generator = torch.Generator().manual_seed(seed)
     made: Any = model
-    given = {name: value for name, value in sound.items() if value is not None}
-    if hasattr(made, "clips"):
-        clips: Samples = made.clips(n, label=label, generator=generator, **given)
-        return clips
-    if given.keys() - {"progress"}:
-        raise UserError("speaker, seconds, temperature and nucleus are for models of sound: leave them out")
+    given = {name: value for name, value in chosen.items() if value is not None}
+    for of, takes, whose in (("clips", SOUND, "sound"), ("series", SEQUENCE, "sequences")):
+        if hasattr(made, of):
+            _refuse_others(given, takes, whose)
+            samples: Samples = getattr(made, of)(n, label=label, generator=generator, **given)
+            return samples
+    if not hasattr(made, "sample"):
+        raise UserError(f"model.kind={made.settings.kind} makes no samples: see `noiseforge classify`")
+    _refuse_others(given, frozenset(), f"{model.spec.modality} data")
     labels = model.labels(n, label)
     if mixture is None:
         return Samples(made.sample(n, label=labels, generator=generator), labels)
     return Samples(made.decode(mixture.sample(n, generator, labels), labels), labels)
+
+
+def _refuse_others(given: dict[str, Any], takes: frozenset[str], whose: str) -> None:
+    """Refuses what belongs to models of another kind of data; where there is no use for progress, leaves it out."""
+    if "progress" not in takes:
+        given.pop("progress", None)
+    if strange := given.keys() - takes:
+        owner = "sequences" if strange & SEQUENCE else "sound"
+        raise UserError(
+            f"{', '.join(sorted(strange))}: for models of {owner}, and this one makes {whose}; leave it out"
+        )
 
 
 def told_others(model: Any, spec: Spec) -> str | None:
