@@ -25,7 +25,7 @@ app = typer.Typer(
 RunFolder = Annotated[str, typer.Argument(metavar="RUN", help="Folder of a training, as `train` makes.")]
 Source = Annotated[
     str | None,
-    typer.Option("--data", metavar="SOURCE", help="digits, ring, a folder, .npy, ...; default: the recipe's."),
+    typer.Option("--data", metavar="SOURCE", help="digits, ring, a folder, .csv, .npy, ...; default: the recipe's."),
 ]
 BadFile = Annotated[Literal["error", "skip"], typer.Option("--on-bad-file", help="What to do with a damaged file.")]
 Json = Annotated[

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from noiseforge.data.spec import Column, Spec
+from noiseforge.errors import UserError
 
 CHUNK = 1 << 16
 """Steps that are brought from the units of the source to those of a model at a time."""
@@ -58,6 +59,38 @@ def to_source(x: Tensor, length: Tensor | None, spec: Spec) -> dict[str, np.ndar
             part = _means(part)
         columns[column.name] = _found(part, column)
     return columns
+
+
+def rescaled(x: Tensor, length: Tensor | None, theirs: Spec, ours: Spec) -> Tensor:
+    """Series (N, T, D) of one source as a model of another sees them, by whose scales its columns are seen.
+
+    Raises:
+        UserError: they have other columns.
+    """
+    if theirs.columns == ours.columns:
+        return x
+    if [_form(column) for column in theirs.columns] != [_form(column) for column in ours.columns]:
+        found, wanted = (", ".join(column.name for column in spec.columns[:8]) for spec in (theirs, ours))
+        raise UserError(f"{theirs.source} has other columns ({found}) than {ours.source} ({wanted})")
+    (scale, offset), (own_scale, own_offset) = (_scales(spec) for spec in (theirs, ours))
+    x = (x * scale + offset - own_offset) / own_scale
+    if length is not None:
+        x = x.masked_fill((torch.arange(x.shape[1]) >= length[:, None])[:, :, None], 0)
+    return x
+
+
+def _form(column: Column) -> tuple[str, str, tuple[str, ...]]:
+    return column.name, column.kind, column.categories
+
+
+def _scales(spec: Spec) -> tuple[Tensor, Tensor]:
+    """Scale and offset (D,) of each feature; of categories, which are not scaled, 1 and 0."""
+    both = [
+        entry
+        for column in spec.columns
+        for entry in [(1.0, 0.0) if column.categories else (column.scale, column.offset)] * column.width
+    ]
+    return torch.tensor([scale for scale, _ in both]), torch.tensor([offset for _, offset in both])
 
 
 def _places(columns: Sequence[Column]) -> Iterator[tuple[Column, slice]]:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from noiseforge.corruption.compose import parse
 from noiseforge.data import Data
+from noiseforge.data.columns import rescaled
 from noiseforge.data.listing import OnBadFile
-from noiseforge.data.samples import Samples, as_samples, read_samples
-from noiseforge.data.spec import Column, Dataset, Spec
+from noiseforge.data.samples import Samples, as_samples, read_samples, relabelled
+from noiseforge.data.spec import Dataset
 from noiseforge.errors import UserError
 from noiseforge.evaluation.bootstrap import wilson
 from noiseforge.evaluation.classification import classification_figures
@@ -176,44 +176,10 @@ def _given(run: Run, data: str | Path | Data | SamplesLike | None, on_bad_file: 
     found, _ = reference(run, data, on_bad_file)
     if found.spec.modality != "sequence":
         raise UserError(f"{run.path} takes sequences, and {found.spec.source} holds {found.spec.modality} examples")
-    return _rescaled(_all(found.test), found.spec, run.spec)
+    given = relabelled(_all(found.test), found.spec, run.spec)
+    return given._replace(x=rescaled(given.x, given.length, found.spec, run.spec))
 
 
 def _all(dataset: Dataset) -> Samples:
     batch = dataset.batch(torch.arange(len(dataset)))
     return Samples(batch.x, batch.y, batch.length)
-
-
-def _rescaled(samples: Samples, theirs: Spec, ours: Spec) -> Samples:
-    """Sequences as data with another scaling and other labels has them.
-
-    Raises:
-        UserError: they have other columns.
-    """
-    if [_form(column) for column in theirs.columns] != [_form(column) for column in ours.columns]:
-        wanted, found = (", ".join(column.name for column in spec.columns[:8]) for spec in (ours, theirs))
-        raise UserError(f"{theirs.source} has other columns ({found}) than the classifier was trained on ({wanted})")
-    scale, offset = (_by_feature(theirs, name) for name in ("scale", "offset"))
-    own_scale, own_offset = (_by_feature(ours, name) for name in ("scale", "offset"))
-    x = (samples.x * scale + offset - own_offset) / own_scale
-    if samples.length is not None:
-        ended = torch.arange(x.shape[1]) >= samples.length[:, None]
-        x = x.masked_fill(ended[:, :, None], 0)
-    places = {name: index for index, name in enumerate(ours.classes)}
-    if samples.y is None or not theirs.classes:
-        return Samples(x, None, samples.length)
-    strange = [name for name in theirs.classes if name not in places]
-    if strange:
-        raise UserError(f"{theirs.source} has a class {strange[0]!r} that the classifier does not know")
-    return Samples(x, torch.tensor([places[name] for name in theirs.classes])[samples.y], samples.length)
-
-
-def _form(column: Column) -> tuple[str, str, tuple[str, ...]]:
-    return column.name, column.kind, column.categories
-
-
-def _by_feature(spec: Spec, name: str) -> Tensor:
-    """An entry of each column for each of its features; of categories, which are not scaled, 0 and 1."""
-    plain = {"scale": 1.0, "offset": 0.0}[name]
-    entries = [[plain if column.categories else float(getattr(column, name))] * column.width for column in spec.columns]
-    return torch.tensor([entry for part in entries for entry in part])

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from noiseforge.data import Data, load_data
+from noiseforge.data.columns import rescaled
 from noiseforge.data.folder import OnBadFile
 from noiseforge.data.samples import Samples, as_samples, read_samples, relabelled
 from noiseforge.data.source import holds_sound
@@ -46,7 +47,10 @@ def opened_run(run: RunLike) -> Run:
 def reference(
     subject: RunLike | SamplesLike, data: str | Path | Data | None, on_bad_file: OnBadFile
 ) -> tuple[Data, Run | None]:
-    """The real data to compare with, in the form that the run's model makes, and the run if it is one."""
+    """The real data to compare with, in the form that the run's model makes, and the run if it is one.
+
+    Data named by a run are what that was trained on, windows, splits and all.
+    """
     run = opened_run(subject) if is_run(subject) else None  # type: ignore[arg-type]
     if isinstance(data, Data):
         return data, run
@@ -66,7 +70,9 @@ def reference(
     if isinstance(subject, str | Path) and not Path(subject).expanduser().exists():
         raise UserError(f"{subject} does not exist: expected a run, a folder of pictures or of sound, .npy or .npz")
     if data is None:
-        raise UserError("samples are compared with real data: say which, such as --data digits or --data FOLDER")
+        raise UserError("samples are compared with real data: say which, such as --data digits, FOLDER or a RUN")
+    if is_run(data):
+        return load_data(**opened_run(data).recipe.data.model_dump(), on_bad_file=on_bad_file), None
     return load_data(data, on_bad_file=on_bad_file), None
 
 
@@ -86,7 +92,8 @@ def subject_samples(
     if hasattr(model, "resynthesise"):
         return resynthesised(model, real.test, n or 1, seed)[1]
     if model is not None:
-        return relabelled(drawn(model, n or 1, None, seed), model.spec, spec)
+        made = relabelled(drawn(model, n or 1, None, seed), model.spec, spec)
+        return made._replace(x=rescaled(made.x, made.length, model.spec, spec)) if spec.columns else made
     if isinstance(subject, SamplesLike):
         samples = as_samples(subject, spec)
     else:
