@@ -49,13 +49,13 @@ class LatentRecurrentGANSettings(AdversarialSettings):
     """Of the game on codes."""
     latent: int = Field(96, ge=1)
     loss: Literal["minimax", "nonsaturating", "leastsquares", "hinge", "wasserstein", "relativistic"] = "relativistic"
-    r1: Schedule = 0.2
-    r2: Schedule = 0.2
-    generator: PlayerSettings = PlayerSettings(hidden=(256, 256, 256), lr=5e-4, beta1=0.0, beta2=0.99)
-    discriminator: PlayerSettings = PlayerSettings(hidden=(256, 256, 256), lr=5e-4, beta1=0.0, beta2=0.99)
-    normalise: bool = True
+    r1: Schedule = 1.0
+    r2: Schedule = 1.0
+    generator: PlayerSettings = PlayerSettings(hidden=(256, 256, 256), beta1=0.0, beta2=0.99)
+    discriminator: PlayerSettings = PlayerSettings(hidden=(256, 256, 256), beta1=0.0, beta2=0.99)
+    normalise: bool = False
     """Each component of each series loses its mean and scale, which are learned beside it: for series of which some
-    are quiet and some lively. Without, all are seen on one scale."""
+    are quiet and some lively. Without, all are seen on one scale, and the game is easier."""
     autoencoder: AutoencoderSettings = AutoencoderSettings()
     noise: Literal["model", "none"] = "model"
     """Whether what the autoencoder leaves out is modelled, and drawn beside what the decoder makes."""
@@ -95,9 +95,9 @@ class RecurrentGANSettings(AdversarialSettings):
     cell: Literal["lstm", "gru"] = "gru"
     chunk: int | None = Field(None, ge=1)
     """Steps of a series that the networks make, or see, at once; None: as few as let them run for 64 at most."""
-    normalise: bool = True
+    normalise: bool = False
     """Each component of each series loses its mean and scale, which are learned beside it: for series of which some
-    are quiet and some lively. Without, all are seen on one scale."""
+    are quiet and some lively. Without, all are seen on one scale, and the game is easier."""
     latent: int = Field(8, ge=1)
     """Normal draws for each step of the generator, and as many for the whole series."""
     loss: Literal["minimax", "nonsaturating", "leastsquares", "hinge", "wasserstein", "relativistic"] = "relativistic"

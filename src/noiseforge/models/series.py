@@ -1,0 +1,176 @@
+"""What the models that generate series share: from networks to series with gaps, categories and lengths."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from noiseforge.data.samples import Samples
+from noiseforge.data.spec import Dataset, Spec
+from noiseforge.errors import UserError
+from noiseforge.models.latent import CHUNK, LatentModel
+from noiseforge.networks.sequence.autoencoder import Decoded, SequenceDecoder, SequenceEncoder, chunk_for
+from noiseforge.networks.sequence.representation import Parts, Representation, View
+from noiseforge.recipes.recurrent_settings import RecurrentNetworkSettings
+
+
+class Made(NamedTuple):
+    """Series before they are brought to their columns: parts, and the lengths (N,) on the CPU."""
+
+    parts: Parts
+    length: Tensor
+
+
+class SeriesModel(LatentModel):
+    """A latent model of series. Subclasses say how latents are decoded, and what is drawn beside them."""
+
+    representation: Representation
+
+    def prepare(self, data: Dataset) -> None:
+        """Takes the whitening, and the lengths that occur, from the training series."""
+        self.representation.prepare(data)
+
+    @abstractmethod
+    def made(self, z: Tensor, y: Tensor | None, generator: torch.Generator | None, *, denoised: bool) -> Made:
+        """Of latents (N, latent) on the model's device. Without a generator all is as likely as can be."""
+
+    def render(self, z: Tensor, y: Tensor | None) -> Tensor:
+        return self._series(self.made(z, y, None, denoised=True), None).x
+
+    @torch.inference_mode()
+    def series(
+        self,
+        n: int,
+        *,
+        label: int | str | Tensor | None = None,
+        generator: torch.Generator | None = None,
+        denoised: bool = False,
+    ) -> Samples:
+        """n series in model units, on the CPU: x (n, T, D), NaN where a value is missing, and their lengths.
+
+        Args:
+            n: how many.
+            label: of a conditional model, one class (index or name) or (n,) indices; None takes the classes in turn.
+            generator: a CPU generator; None starts one at seed 0.
+            denoised: without what the model holds for noise, where it has a model of that.
+        """
+        if n < 1:
+            raise UserError(f"n must be >= 1, got {n}")
+        generator = generator or torch.Generator().manual_seed(0)
+        y, device = self.labels(n, label), next(self.parameters()).device
+        was_training = self.training
+        self.eval()
+        made = []
+        for start in range(0, n, CHUNK):
+            some = None if y is None else y[start : start + CHUNK].to(device)
+            z = self.latent(min(CHUNK, n - start), generator).to(device)
+            made.append(self._series(self.made(z, some, generator, denoised=denoised), generator))
+        self.train(was_training)
+        return self._joined(made, y)
+
+    def sample(
+        self, n: int, *, label: int | str | Tensor | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """x (n, T, D) of `series`."""
+        return self.series(n, label=label, generator=generator).x
+
+    def _series(self, made: Made, generator: torch.Generator | None) -> Samples:
+        parts = Parts(*(part.float().cpu() for part in made.parts))
+        return Samples(self.representation.series(parts, made.length, generator), length=made.length)
+
+    def _joined(self, made: list[Samples], y: Tensor | None) -> Samples:
+        lengths = [some.length for some in made if some.length is not None]
+        length = torch.cat(lengths) if self.representation.ragged else None
+        return Samples(torch.cat([some.x for some in made]), y, length)
+
+
+class CodingSeriesModel(SeriesModel):
+    """A model of series that also codes them, by recurrent networks.
+
+    Args:
+        settings: of the networks.
+        spec: what a series is.
+        rng: draws the weights.
+        latent: dimensions of the prior.
+        code: numbers that the decoder takes beside the levels.
+        outputs: numbers that the encoder gives.
+        conditional: whether labels are a condition.
+        normalise: whether each series is normalised by itself.
+    """
+
+    def __init__(
+        self,
+        settings: RecurrentNetworkSettings,
+        spec: Spec,
+        rng: torch.Generator,
+        *,
+        latent: int,
+        code: int,
+        outputs: int,
+        conditional: bool,
+        normalise: bool,
+    ):
+        super().__init__(latent, conditional=conditional, spec=spec)
+        steps = spec.shape[0]
+        self.representation = Representation(spec, normalise=normalise)
+        self.chunk = settings.chunk or chunk_for(steps)
+        hidden, layers, cell, numbers = settings.hidden, settings.layers, settings.cell, self.representation.outputs
+        self.encoder = SequenceEncoder(
+            self.representation.inputs, steps, outputs, hidden=hidden, chunk=self.chunk, cell=cell, classes=self.classes
+        )
+        self.decoder = SequenceDecoder(
+            self.representation.levels + code,
+            numbers,
+            steps,
+            hidden=hidden,
+            layers=layers,
+            chunk=self.chunk,
+            cell=cell,
+            classes=self.classes,
+        )
+        self.encoder.initialise(rng)
+        self.decoder.initialise(rng)
+
+    def parts(self, code: Tensor, decoded: Decoded) -> Parts:
+        """What a decoder gave of a code. The levels are the code's first numbers."""
+        return self.representation.parts(decoded.outputs, code[:, : self.representation.levels])
+
+    def choices(self, view: View, parts: Parts, decoded: Decoded) -> dict[str, Tensor]:
+        """Nats (N,) of what is no real number: categories, gaps and the length, where there are such."""
+        nats = self.representation.surprise(view, parts)
+        if self.representation.ragged:
+            nats["length"] = self.representation.length_surprise(decoded.length, view)
+        return nats
+
+    def draft(self, code: Tensor, decoded: Decoded, noise: Tensor | None, generator: torch.Generator | None) -> Made:
+        """What a decoder gave of a code, with noise (N, T, R) on its components, and lengths drawn."""
+        parts = self.parts(code, decoded)
+        if noise is not None:
+            parts = parts._replace(real=parts.real + noise)
+        return Made(parts, self.representation.draw_lengths(decoded.length.float().cpu(), generator))
+
+    @abstractmethod
+    def coded(self, x: Tensor, length: Tensor | None, y: Tensor | None) -> Tensor:
+        """The codes (N, code) of series on the model's device."""
+
+    @torch.inference_mode()
+    def reconstruct(self, x: Tensor, y: Tensor | None = None, length: Tensor | None = None) -> Tensor:
+        """Series (N, T, D) decoded from the codes of series (N, T, D) with NaN for gaps; what was missing is filled.
+
+        Args:
+            x: in model units.
+            y: (N,) labels, of a conditional model.
+            length: (N,) steps of each; None where all have T.
+        """
+        ends = torch.full((len(x),), x.shape[1]) if length is None else length
+
+        def network(rows: Tensor, labels: Tensor | None) -> Tensor:
+            some = rows.cpu()
+            code = self.coded(x[some].to(rows.device), ends[some].to(rows.device), labels)
+            made = Made(self.parts(code, self.decoder(code, labels)), ends[some])
+            return self._series(made, None).x
+
+        return self.in_chunks(network, torch.arange(len(x)), self.condition(y))

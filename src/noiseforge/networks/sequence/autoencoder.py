@@ -1,0 +1,165 @@
+"""Recurrent networks between series and one code for each: an encoder and a decoder that does not see its output."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import layer_norm
+
+from noiseforge.networks.blocks import CodeHead, LabelledLatent, initialise, scaled
+from noiseforge.networks.mlp import MLPGenerator
+from noiseforge.networks.sequence.initial import orthogonal
+from noiseforge.networks.sequence.masks import chunked
+from noiseforge.networks.sequence.recurrent import Cell, Recurrent
+from noiseforge.networks.sequence.representation import View
+
+TIME = 16
+"""Numbers of a code that a step of the decoder is told."""
+START = 0.1
+"""Share of its usual scale that the output of a code generator's network begins with."""
+LONGEST = 64
+"""Steps of a recurrent network at most, where nothing else is asked for: longer series go in chunks."""
+
+
+def chunk_for(steps: int) -> int:
+    """Steps of a series that a recurrent network takes at once, so that it runs for no more than `LONGEST`."""
+    return math.ceil(steps / LONGEST)
+
+
+class SequenceEncoder(nn.Module):
+    """A `View` of N series, and labels (N,) if there are classes, to (N, outputs).
+
+    A bidirectional layer, of which every step has weights of its own to the code: what is independent from step to
+    step, such as noise, would not pass through a last state.
+
+    Args:
+        inputs: numbers of a view at each step.
+        steps: T.
+        outputs: numbers for a whole series.
+        hidden: units in each direction.
+        chunk: steps that the network takes at once.
+        cell: lstm or gru.
+        classes: labels, 0 for none.
+    """
+
+    def __init__(
+        self, inputs: int, steps: int, outputs: int, *, hidden: int, chunk: int, cell: Cell = "gru", classes: int = 0
+    ) -> None:
+        super().__init__()
+        self.chunk = chunk
+        self.recurrent = Recurrent(chunk * inputs, hidden, cell=cell, bidirectional=True)
+        self.steps = math.ceil(steps / chunk)
+        self.output = CodeHead(self.steps * self.recurrent.width + self.recurrent.width, classes, outputs)
+
+    def initialise(self, rng: torch.Generator) -> None:
+        """Draws all weights."""
+        initialise(self, rng, scaled(1.0))
+        self.recurrent.initialise(rng)
+
+    def forward(self, view: View, y: Tensor | None = None) -> Tensor:
+        x, length = chunked(view.inputs, view.length, self.chunk)
+        read = self.recurrent(x, length)
+        return self.output(torch.cat([read.outputs.flatten(1), read.final[:, -1]], 1), y)
+
+
+class Decoded(NamedTuple):
+    """What a decoder makes of codes."""
+
+    outputs: Tensor
+    """(N, T, outputs)."""
+    states: Tensor
+    """(N, ceil(T / chunk), H) of its last layer."""
+    length: Tensor
+    """(N, T) logits of the lengths 1 to T."""
+
+
+class SequenceDecoder(nn.Module):
+    """Codes (N, code), and labels (N,) if there are classes, to `Decoded`.
+
+    Each step is told something of the code by weights of its own, and never what the step before it made: nothing
+    can drift, and all steps are one call.
+
+    Args:
+        code: numbers of a code.
+        outputs: numbers for each step.
+        steps: T.
+        hidden: units.
+        layers: how many.
+        chunk: steps that one step of the network makes.
+        cell: lstm or gru.
+        classes: labels, 0 for none.
+    """
+
+    def __init__(
+        self,
+        code: int,
+        outputs: int,
+        steps: int,
+        *,
+        hidden: int,
+        layers: int,
+        chunk: int,
+        cell: Cell = "gru",
+        classes: int = 0,
+    ) -> None:
+        super().__init__()
+        self.steps, self.layers, self.chunk, self.outputs = steps, layers, chunk, outputs
+        self.labelled = LabelledLatent(code, classes)
+        width = self.labelled.width
+        self.told = nn.Linear(width, math.ceil(steps / chunk) * TIME)
+        self.parts = 2 if cell == "lstm" else 1
+        self.start = nn.Linear(width, layers * self.parts * hidden)
+        self.recurrent = Recurrent(TIME, hidden, layers, cell=cell)
+        self.output = nn.Linear(hidden, chunk * outputs)
+        self.length = nn.Linear(width, steps)
+
+    def initialise(self, rng: torch.Generator) -> None:
+        """Draws all weights."""
+        initialise(self, rng, scaled(1.0))
+        self.recurrent.initialise(rng)
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Decoded:
+        z = self.labelled(z, y)
+        inputs = self.told(z).unflatten(1, (-1, TIME))
+        starts = self.start(z).tanh().view(len(z), self.layers, self.parts, -1).unbind(1)
+        states = self.recurrent(inputs, state=tuple(tuple(parts.unbind(1)) for parts in starts)).outputs
+        outputs = self.output(states).reshape(len(z), -1, self.outputs)[:, : self.steps]
+        return Decoded(outputs, states, self.length(z))
+
+
+class CodeGenerator(nn.Module):
+    """Noise (N, latent), and labels (N,) if there are classes, to codes: levels (N, levels) and a shape (N, shape).
+
+    A network beside a fixed rotation of the noise. Codes are made to have no correlation, so that the game begins
+    with a normal distribution of the right mean and covariance, and what it learns is how they differ from that.
+
+    Args:
+        network: noise and labels to (N, levels + shape), unbounded.
+        latent: numbers of the noise.
+        levels: numbers of the levels; the buffer `kept` says which of them vary at all.
+        shape: numbers of a shape; they are normalised as those of the encoder are.
+    """
+
+    kept: Tensor
+    rotation: Tensor
+
+    def __init__(self, network: MLPGenerator, latent: int, levels: int, shape: int) -> None:
+        super().__init__()
+        self.network, self.latent, self.shape = network, latent, shape
+        self.register_buffer("kept", torch.ones(levels))
+        self.register_buffer("rotation", torch.zeros(levels + shape, latent))
+
+    def initialise(self, rng: torch.Generator) -> None:
+        """Draws the rotation; the network has been drawn, and begins small."""
+        codes, latent = self.rotation.shape
+        self.rotation.copy_(orthogonal(max(codes, latent), rng)[:codes, :latent])
+        with torch.no_grad():
+            self.network.output.weight.mul_(START)
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        codes = z @ self.rotation.T + self.network(z, y)
+        level, shape = codes.split([len(self.kept), self.shape], 1)
+        return torch.cat([level * self.kept, layer_norm(shape, shape.shape[1:])], 1)

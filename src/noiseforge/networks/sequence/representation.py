@@ -1,0 +1,309 @@
+"""What recurrent networks see of series with gaps, categories and unequal lengths, and how series come from it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, log_softmax, one_hot
+
+from noiseforge.data.spec import Column, Dataset, Spec
+from noiseforge.networks.sequence.masks import known as known_values
+from noiseforge.networks.sequence.whitening import Whitening
+
+LARGEST = 6.0
+"""Standard deviations that a network is shown at most of a component."""
+FLATTEST = 0.01
+"""Standard deviations of the data that a series varies by at least, for what it is normalised by."""
+PREPARED = 500_000
+"""Steps of the training series that the whitening is taken from, at most."""
+
+
+class View(NamedTuple):
+    """Series in parts: what is real, what is a category, what is missing, and which steps there are."""
+
+    real: Tensor
+    """(N, T, R) components, normalised; what is missing, or after the end, counts as the mean."""
+    level: Tensor
+    """(N, 2·R) whitened means and logarithms of the scales of components; (N, 0) without normalisation."""
+    known: Tensor
+    """(N, T, R) bool of the columns."""
+    category: Tensor
+    """(N, T, K) one-hot, 0 where missing."""
+    missing: Tensor
+    """(N, T, M) 1 where a value of a column with gaps is missing."""
+    alive: Tensor
+    """(N, T) bool: steps before the end."""
+    length: Tensor | None
+    """(N,) or None, where all have T steps."""
+
+    @property
+    def inputs(self) -> Tensor:
+        """(N, T, R + K + M + 2·R + 1), what a network is shown; 0 after the end."""
+        alive = self.alive.unsqueeze(2)
+        real, level = (values.clamp(-LARGEST, LARGEST) for values in (self.real, self.level))
+        level = level.unsqueeze(1).expand(-1, real.shape[1], -1)
+        return torch.cat([torch.cat([real, self.category, self.missing, level], 2) * alive, alive.to(real.dtype)], 2)
+
+
+class Parts(NamedTuple):
+    """What a decoder gives: normalised components (N, T, R), logits of categories (N, T, K) and gaps (N, T, M), and
+    the levels (N, 2·R)."""
+
+    real: Tensor
+    category: Tensor
+    missing: Tensor
+    level: Tensor
+
+
+class Representation(nn.Module):
+    """Series (N, T, D) of a Spec as a `View`, and `Parts` as series.
+
+    Real columns are whitened. With `normalise` each component of each series also has its mean taken away and is
+    divided by its scale, which are told beside it: so a quiet series is as much worth as a lively one (Lin et al.
+    2020, section 4.1.3). A Spec without columns has D real ones.
+    """
+
+    real: Tensor
+    lengths: Tensor
+
+    def __init__(self, spec: Spec, *, normalise: bool) -> None:
+        super().__init__()
+        self.spec, self.normalise = spec, normalise
+        self.steps, self.features = spec.shape
+        self.columns = spec.columns or tuple(Column(name=str(index)) for index in range(self.features))
+        ends = torch.tensor([column.width for column in self.columns]).cumsum(0).tolist()
+        self.places = [slice(end - c.width, end) for end, c in zip(ends, self.columns, strict=True)]
+        both = list(zip(self.columns, self.places, strict=True))
+        self.categories = [place for column, place in both if column.categories]
+        self.gaps = [place for column, place in both if column.missing]
+        real = [place.start for column, place in both if not column.categories]
+        self.register_buffer("real", torch.tensor(real, dtype=torch.long), persistent=False)
+        self.whitening = Whitening(len(real))
+        self.register_buffer("lengths", torch.zeros(self.steps).index_fill(0, torch.tensor([self.steps - 1]), 1.0))
+        levels = 2 * len(real) if normalise else 0
+        self.level_whitening = Whitening(levels)
+        self.widths = (len(real), self.features - len(real), len(self.gaps))
+        self.outputs = sum(self.widths)
+        """Numbers of `Parts` a step."""
+        self.levels = levels
+        """Numbers of `Parts` for a whole series."""
+        self.inputs = self.outputs + levels + 1
+        """Numbers of a `View` a step."""
+
+    @torch.no_grad()
+    def prepare(self, data: Dataset) -> None:
+        """Takes the whitening and the shares of the lengths from some training series."""
+        count = max(1, min(len(data), PREPARED // self.steps))
+        some = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:count]
+        batch = data.batch(some)
+        length = torch.full((count,), self.steps) if batch.length is None else batch.length
+        self.lengths.copy_(one_hot(length - 1, self.steps).float().mean(0))
+        filled, known = known_values(batch.x, batch.length)
+        alive = torch.arange(self.steps) < length[:, None]
+        rows, there = filled[..., self.real][alive], known[..., self.real][alive]
+        whole = there.all(1)
+        if int(whole.sum()) >= 10 * len(self.real):
+            # A row with a gap has lost the dependencies between columns.
+            rows, there = rows[whole], there[whole]
+        means = rows.sum(0) / there.sum(0).clamp(min=1)
+        self.whitening.fit(torch.where(there, rows, means))
+        if self.normalise:
+            components = self.whitening(torch.where(known[..., self.real], filled[..., self.real], self.whitening.mean))
+            self.level_whitening.fit(self._levels(components, known[..., self.real], alive))
+
+    @property
+    def ragged(self) -> bool:
+        """Whether series of several lengths were seen."""
+        return bool(self.lengths[-1] < 1)
+
+    def forward(self, x: Tensor, length: Tensor | None) -> View:
+        """(N, T, D) with NaN for what is missing, and (N,) lengths or None, in parts."""
+        filled, known = known_values(x, length)
+        real, known_real = filled[..., self.real], known[..., self.real]
+        steps = torch.arange(x.shape[1], device=x.device)
+        alive = (steps < (self.steps if length is None else length[:, None])).expand(len(x), -1)
+        missing = [(~known[..., place.start] & alive).to(filled.dtype) for place in self.gaps]
+        components = self.whitening(torch.where(known_real, real, self.whitening.mean))
+        level = self.level_whitening(self._levels(components, known_real, alive))
+        mean, scale = self._mean_and_scale(level)
+        return View(
+            (components - mean) / scale,
+            level,
+            known_real,
+            torch.cat([filled[..., :0], *[filled[..., place] for place in self.categories]], 2),
+            torch.stack(missing, 2) if missing else filled[..., :0],
+            alive,
+            length,
+        )
+
+    def _levels(self, components: Tensor, known: Tensor, alive: Tensor) -> Tensor:
+        """(N, 2·R) means and logarithms of the scales, over steps without gaps where there are two."""
+        if not self.normalise:
+            return components[:, 0, :0]
+        whole = alive & known.all(2)
+        counted = torch.where(whole.sum(1, keepdim=True) > 1, whole, alive).unsqueeze(2).to(components.dtype)
+        count = counted.sum(1)
+        mean = (components * counted).sum(1) / count
+        variance = ((components - mean.unsqueeze(1)).square() * counted).sum(1) / count
+        return torch.cat([mean, (variance + FLATTEST**2).log() / 2], 1)
+
+    def _mean_and_scale(self, level: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 1, R) each; 0 and 1 without normalisation."""
+        if not self.normalise:
+            return level.new_zeros(1, 1, 1), level.new_ones(1, 1, 1)
+        mean, log_scale = self.level_whitening.restore(level).unsqueeze(1).chunk(2, 2)
+        return mean, log_scale.clamp(-8, 4).exp()
+
+    def parts(self, outputs: Tensor, level: Tensor) -> Parts:
+        """(N, T, outputs) of a decoder, and the levels (N, levels), in parts."""
+        real, category, missing = outputs.split(self.widths, 2)
+        return Parts(real * self.whitening.kept, category, missing, level)
+
+    def values(self, real: Tensor, level: Tensor) -> Tensor:
+        """Normalised components (N, T, R) and their levels as real columns (N, T, R)."""
+        mean, scale = self._mean_and_scale(level)
+        return self.whitening.restore((mean + scale * real) * self.whitening.kept)
+
+    def errors(self, view: View, parts: Parts) -> Tensor:
+        """(N, T, R) normalised components of what the series has more than the decoder gave; a gap asks for nothing."""
+        _, scale = self._mean_and_scale(view.level)
+        difference = self.whitening.unrotated((view.real - parts.real) * scale)
+        return self.whitening.rotated(difference * view.known) / scale
+
+    def surprise(self, view: View, parts: Parts) -> dict[str, Tensor]:
+        """Nats (N,) of the categories and of the gaps that a series has, where there are such."""
+        nats: dict[str, Tensor] = {}
+        for logits, wanted in zip(self.split(parts.category), self.split(view.category), strict=True):
+            there = wanted.sum(2) > 0
+            lost = cross_entropy(logits.flatten(0, 1), wanted.flatten(0, 1).argmax(1), reduction="none")
+            nats["category"] = nats.get("category", 0) + (lost.view(there.shape) * there).sum(1)
+        if self.gaps:
+            lost = binary_cross_entropy_with_logits(parts.missing, view.missing, reduction="none")
+            nats["missing"] = (lost * view.alive.unsqueeze(2)).sum((1, 2))
+        return nats
+
+    def length_surprise(self, logits: Tensor, view: View) -> Tensor:
+        """Nats (N,) of the lengths."""
+        return cross_entropy(self.length_logits(logits), view.alive.sum(1) - 1, reduction="none")
+
+    def length_logits(self, logits: Tensor) -> Tensor:
+        """(N, T) relative to the shares in the training data; lengths that never were are out of reach."""
+        return logits + torch.where(self.lengths > 0, self.lengths.clamp(min=1e-6).log(), -1e4)
+
+    def blanked(self, parts: Parts, missing: Tensor, alive: Tensor) -> Tensor:
+        """Generated components as a view of such series would show them: attributes constant, gaps at the mean.
+
+        Args:
+            parts: with `real` (N, T, R).
+            missing: (N, T, M), 1 in a gap.
+            alive: (N, T, 1), 1 before the end.
+        """
+        constant = self._of_real([column.attribute for column in self.columns])
+        if not self.gaps and not constant.any():
+            return parts.real.clamp(-LARGEST, LARGEST)
+        x = self.values(parts.real, parts.level)
+        x = torch.where(constant, (x * alive).sum(1, keepdim=True) / alive.sum(1, keepdim=True), x)
+        there = 1 - self._gaps_of_columns(missing)[..., self._is_real()]
+        mean, scale = self._mean_and_scale(parts.level)
+        components = (self.whitening.rotated((x - self.whitening.mean) * there) - mean) / scale
+        return components.clamp(-LARGEST, LARGEST)
+
+    def category_gaps(self, missing: Tensor) -> Tensor:
+        """(N, T, K) from (N, T, M): 1 where the category is missing."""
+        gaps = self._gaps_of_columns(missing)
+        wide = [gaps[..., i : i + 1].expand(-1, -1, c.width) for i, c in enumerate(self.columns) if c.categories]
+        return torch.cat([missing[..., :0], *wide], 2)
+
+    def _gaps_of_columns(self, missing: Tensor) -> Tensor:
+        """(N, T, columns) from (N, T, M)."""
+        gaps, never = iter(missing.unbind(2)), missing.new_zeros(missing.shape[:2])
+        return torch.stack([next(gaps) if column.missing else never for column in self.columns], 2)
+
+    def _is_real(self) -> list[int]:
+        return [index for index, column in enumerate(self.columns) if not column.categories]
+
+    def _of_real(self, values: list[bool]) -> Tensor:
+        """(R,) bool of the real columns."""
+        return torch.tensor([values[index] for index in self._is_real()], device=self.real.device)
+
+    # -- back to series ---------------------------------------------------------------------------------------
+
+    def draw_lengths(self, logits: Tensor, generator: torch.Generator | None) -> Tensor:
+        """(N,) of logits (N, T), the likeliest without a generator."""
+        return 1 + _draw(log_softmax(self.length_logits(logits), 1), generator)
+
+    def series(self, parts: Parts, length: Tensor, generator: torch.Generator | None) -> Tensor:
+        """(N, T, D) on the CPU, NaN where a value is missing, 0 after the end.
+
+        Args:
+            parts: on the CPU.
+            length: (N,).
+            generator: draws categories and gaps; None takes the likeliest category, and leaves nothing out.
+        """
+        alive = torch.arange(self.steps) < length[:, None]
+        x = torch.zeros(len(length), self.steps, self.features)
+        x[..., self.real.cpu()] = self.values(*(part.to(self.real.device) for part in (parts.real, parts.level))).cpu()
+        logits = dict(zip([place.start for place in self.categories], self.split(parts.category), strict=True))
+        for column, place in zip(self.columns, self.places, strict=True):
+            if column.categories:
+                x[..., place] = self._categories(logits[place.start], column, alive, generator)
+            else:
+                x[..., place.start] = self._values(x[..., place.start], column, alive)
+        if self.gaps and generator is not None:
+            self._leave_out(x, parts.missing, alive, generator)
+        return x * alive.unsqueeze(2)
+
+    def split(self, category: Tensor) -> list[Tensor]:
+        """(N, T, K) by columns."""
+        if not self.categories:
+            return []
+        return list(category.split([place.stop - place.start for place in self.categories], 2))
+
+    def _categories(self, logits: Tensor, column: Column, alive: Tensor, generator: torch.Generator | None) -> Tensor:
+        """One-hot (N, T, width); that of an attribute is chosen once for a whole series."""
+        chances = log_softmax(logits, 2)
+        if column.attribute:
+            chances = _time_mean(chances, alive)
+        chosen = _draw(chances.flatten(0, 1), generator).view(chances.shape[:2])
+        return one_hot(chosen, column.width).to(logits.dtype).expand(-1, logits.shape[1], -1)
+
+    def _values(self, x: Tensor, column: Column, alive: Tensor) -> Tensor:
+        """(N, T) of a real column as it may be: constant, in range, and on its levels."""
+        if column.attribute:
+            x = _time_mean(x.unsqueeze(2), alive).squeeze(2).expand_as(x)
+        if column.kind == "lag":
+            x = torch.cat([torch.full_like(x[:, :1], -column.offset / column.scale), x[:, 1:]], 1)
+        if self.spec.value_range is not None:
+            x = x.clamp(*self.spec.value_range)
+        if column.levels:
+            levels = (torch.tensor(column.levels, dtype=torch.float64) - column.offset) / column.scale
+            middles = ((levels[1:] + levels[:-1]) / 2).to(x.dtype)
+            return levels.to(x.dtype)[torch.bucketize(x.contiguous(), middles)]
+        if column.kind == "integer":
+            return ((x.double() * column.scale + column.offset).round() - column.offset).div(column.scale).to(x.dtype)
+        return x
+
+    def _leave_out(self, x: Tensor, logits: Tensor, alive: Tensor, generator: torch.Generator) -> None:
+        attributes = [column.attribute for column in self.columns if column.missing]
+        for index, (place, attribute) in enumerate(zip(self.gaps, attributes, strict=True)):
+            chances = logits[..., index].sigmoid()
+            if attribute:
+                chances = _time_mean(chances.unsqueeze(2), alive).squeeze(2)
+            gone = torch.rand(chances.shape, generator=generator) < chances
+            x[..., place] = x[..., place].masked_fill((gone & alive).unsqueeze(2), torch.nan)
+
+
+def _time_mean(x: Tensor, alive: Tensor) -> Tensor:
+    """(N, 1, F) over the steps that there are."""
+    weights = alive.unsqueeze(2).to(x.dtype)
+    return (x * weights).sum(1, keepdim=True) / weights.sum(1, keepdim=True)
+
+
+def _draw(log_chances: Tensor, generator: torch.Generator | None) -> Tensor:
+    """(N,) indices of (N, K), by the race of exponential clocks; the likeliest without a generator."""
+    if generator is None:
+        return log_chances.argmax(1)
+    waiting = -torch.log1p(-torch.rand(log_chances.shape, generator=generator))
+    return (log_chances.exp() / waiting).argmax(1)
