@@ -18,8 +18,10 @@ from noiseforge.data.spec import Batch, Dataset, Spec
 from noiseforge.models.gan import GAN
 from noiseforge.models.player import Moment, Player
 from noiseforge.models.series import CodingSeriesModel, Made
+from noiseforge.networks.build import build_generator
 from noiseforge.networks.mlp import MLPGenerator
 from noiseforge.networks.sequence.autoencoder import CodeGenerator
+from noiseforge.networks.sequence.levels import LevelMixture
 from noiseforge.networks.sequence.noise import ResidualNoise
 from noiseforge.networks.sequence.representation import View
 from noiseforge.recipes.recurrent_settings import LatentRecurrentGANSettings
@@ -42,18 +44,14 @@ class LatentRecurrentGAN(CodingSeriesModel):
             conditional=settings.conditional,
             normalise=settings.normalise,
         )
-        code_spec = Spec(
-            source=f"codes of {spec.source}",
-            modality="point",
-            shape=(self.representation.levels + chosen.code,),
-            classes=spec.classes,
-            value_range=None,
-            fingerprint=spec.fingerprint,
-        )
-        self.settings, self.game = settings, GAN(settings, code_spec, rng)
-        network = self.game.generator
+        levels = self.representation.levels
+        self.width += levels + 1
+        self.settings = settings
+        self.game = GAN(_drawing(settings, levels + 1), _code_spec(spec, levels + chosen.code), rng)
+        network = build_generator(_drawing(settings, levels), _code_spec(spec, chosen.code), rng)
         assert isinstance(network, MLPGenerator)
-        codes = CodeGenerator(network, self.width, self.representation.levels, chosen.code)
+        mixture = LevelMixture(levels, settings.level_components, self.classes)
+        codes = CodeGenerator(network, mixture, latent=settings.latent, width=self.width, shape=chosen.code)
         codes.initialise(rng)
         self.game.generator = codes  # type: ignore[assignment]
         self.noise: ResidualNoise | None = None
@@ -63,7 +61,11 @@ class LatentRecurrentGAN(CodingSeriesModel):
 
     def prepare(self, data: Dataset) -> None:
         super().prepare(data)
-        self.game.get_submodule("generator").get_buffer("kept").copy_(self.representation.level_whitening.kept)
+        batch = self.representation.some(data)
+        level = self.representation(batch.x, batch.length).level
+        mixture = self.game.get_submodule("generator.mixture")
+        assert isinstance(mixture, LevelMixture)
+        mixture.fit(level, self.condition(batch.y), self.representation.level_whitening.kept)
 
     # -- the game ---------------------------------------------------------------------------------------------
 
@@ -139,6 +141,22 @@ class LatentRecurrentGAN(CodingSeriesModel):
     def _code(self, view: View, y: Tensor | None) -> Tensor:
         shape = self.encoder(view, y)
         return torch.cat([view.level, layer_norm(shape, shape.shape[1:])], 1)
+
+
+def _drawing(settings: LatentRecurrentGANSettings, more: int) -> LatentRecurrentGANSettings:
+    """The settings, with so many more numbers of noise."""
+    return settings.model_copy(update={"latent": settings.latent + more})
+
+
+def _code_spec(spec: Spec, numbers: int) -> Spec:
+    return Spec(
+        source=f"codes of {spec.source}",
+        modality="point",
+        shape=(numbers,),
+        classes=spec.classes,
+        value_range=None,
+        fingerprint=spec.fingerprint,
+    )
 
 
 def isotropy(codes: Tensor) -> Tensor:

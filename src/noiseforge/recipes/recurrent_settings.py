@@ -53,9 +53,11 @@ class LatentRecurrentGANSettings(AdversarialSettings):
     r2: Schedule = 1.0
     generator: PlayerSettings = PlayerSettings(hidden=(256, 256, 256), beta1=0.0, beta2=0.99)
     discriminator: PlayerSettings = PlayerSettings(hidden=(256, 256, 256), beta1=0.0, beta2=0.99)
-    normalise: bool = False
-    """Each component of each series loses its mean and scale, which are learned beside it: for series of which some
-    are quiet and some lively. Without, all are seen on one scale, and the game is easier."""
+    normalise: bool = True
+    """Each component of each series loses its mean and scale, its levels, which are drawn beside its shape: for series
+    of which some are quiet and some lively. Without, all are seen on one scale."""
+    level_components: int = Field(24, ge=1)
+    """Normal distributions in the mixture that levels are drawn from, at most; fewer where series are few."""
     autoencoder: AutoencoderSettings = AutoencoderSettings()
     noise: Literal["model", "none"] = "model"
     """Whether what the autoencoder leaves out is modelled, and drawn beside what the decoder makes."""
@@ -95,9 +97,11 @@ class RecurrentGANSettings(AdversarialSettings):
     cell: Literal["lstm", "gru"] = "gru"
     chunk: int | None = Field(None, ge=1)
     """Steps of a series that the networks make, or see, at once; None: as few as let them run for 64 at most."""
-    normalise: bool = False
-    """Each component of each series loses its mean and scale, which are learned beside it: for series of which some
-    are quiet and some lively. Without, all are seen on one scale, and the game is easier."""
+    normalise: bool = True
+    """Each component of each series loses its mean and scale, its levels, which are drawn beside its shape: for series
+    of which some are quiet and some lively. Without, all are seen on one scale."""
+    level_components: int = Field(24, ge=1)
+    """Normal distributions in the mixture that levels are drawn from, at most; fewer where series are few."""
     latent: int = Field(8, ge=1)
     """Normal draws for each step of the generator, and as many for the whole series."""
     loss: Literal["minimax", "nonsaturating", "leastsquares", "hinge", "wasserstein", "relativistic"] = "relativistic"

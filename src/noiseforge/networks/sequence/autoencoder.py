@@ -12,6 +12,7 @@ from torch.nn.functional import layer_norm
 from noiseforge.networks.blocks import CodeHead, LabelledLatent, initialise, scaled
 from noiseforge.networks.mlp import MLPGenerator
 from noiseforge.networks.sequence.initial import orthogonal
+from noiseforge.networks.sequence.levels import LevelMixture
 from noiseforge.networks.sequence.masks import chunked
 from noiseforge.networks.sequence.recurrent import Cell, Recurrent
 from noiseforge.networks.sequence.representation import View
@@ -131,35 +132,38 @@ class SequenceDecoder(nn.Module):
 
 
 class CodeGenerator(nn.Module):
-    """Noise (N, latent), and labels (N,) if there are classes, to codes: levels (N, levels) and a shape (N, shape).
+    """Noise (N, width), and labels (N,) if there are classes, to codes: levels (N, levels) and a shape (N, shape).
 
-    A network beside a fixed rotation of the noise. Codes are made to have no correlation, so that the game begins
-    with a normal distribution of the right mean and covariance, and what it learns is how they differ from that.
+    Levels come from their mixture. The shape is what a network, which is told the levels, gives beside a fixed
+    rotation of the noise: shapes are coded without correlation, so that the game begins with a normal distribution of
+    the right mean and covariance, and what it learns is how they differ from that.
 
     Args:
-        network: noise and labels to (N, levels + shape), unbounded.
-        latent: numbers of the noise.
-        levels: numbers of the levels; the buffer `kept` says which of them vary at all.
+        network: noise without that of the levels, the levels, and labels to (N, shape), unbounded.
+        mixture: of the levels; its noise comes after the first `latent` numbers.
+        latent: numbers of the noise before it.
+        width: numbers of all noise.
         shape: numbers of a shape; they are normalised as those of the encoder are.
     """
 
-    kept: Tensor
     rotation: Tensor
 
-    def __init__(self, network: MLPGenerator, latent: int, levels: int, shape: int) -> None:
+    def __init__(self, network: MLPGenerator, mixture: LevelMixture, *, latent: int, width: int, shape: int) -> None:
         super().__init__()
-        self.network, self.latent, self.shape = network, latent, shape
-        self.register_buffer("kept", torch.ones(levels))
-        self.register_buffer("rotation", torch.zeros(levels + shape, latent))
+        self.network, self.mixture = network, mixture
+        drawn = mixture.levels + 1
+        self.parts = [latent, drawn, width - latent - drawn]
+        self.register_buffer("rotation", torch.zeros(shape, width - drawn))
 
     def initialise(self, rng: torch.Generator) -> None:
         """Draws the rotation; the network has been drawn, and begins small."""
-        codes, latent = self.rotation.shape
-        self.rotation.copy_(orthogonal(max(codes, latent), rng)[:codes, :latent])
+        shape, latent = self.rotation.shape
+        self.rotation.copy_(orthogonal(max(shape, latent), rng)[:shape, :latent])
         with torch.no_grad():
             self.network.output.weight.mul_(START)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        codes = z @ self.rotation.T + self.network(z, y)
-        level, shape = codes.split([len(self.kept), self.shape], 1)
-        return torch.cat([level * self.kept, layer_norm(shape, shape.shape[1:])], 1)
+        own, drawn, category = z.split(self.parts, 1)
+        level, noise = self.mixture(drawn, y).to(z.dtype), torch.cat([own, category], 1)
+        shape = noise @ self.rotation.T + self.network(torch.cat([own, level, category], 1), y)
+        return torch.cat([level, layer_norm(shape, shape.shape[1:])], 1)

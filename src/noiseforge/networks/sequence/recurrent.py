@@ -170,7 +170,8 @@ class Recurrent(nn.Module):
             with _twice_differentiable():
                 outputs, final, *carried = work(*inputs)
         else:
-            outputs, final, *carried = sliced(work, inputs, [p for p in self.parameters() if p.requires_grad])
+            weights = [p for p in self.parameters() if p.requires_grad]
+            outputs, final, *carried = sliced(work, inputs, weights, states=x.shape[1] * self.hidden)
         return Read(outputs, final, self._by_layer(carried))
 
     def _read(self, x: Tensor, length: Tensor | None, given: Tensors, masks: Tensors) -> Tensors:

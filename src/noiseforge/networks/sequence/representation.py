@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, log_softmax, one_hot
 
-from noiseforge.data.spec import Column, Dataset, Spec
+from noiseforge.data.spec import Batch, Column, Dataset, Spec
 from noiseforge.networks.sequence.masks import known as known_values
 from noiseforge.networks.sequence.whitening import Whitening
 
@@ -95,10 +95,8 @@ class Representation(nn.Module):
     @torch.no_grad()
     def prepare(self, data: Dataset) -> None:
         """Takes the whitening and the shares of the lengths from some training series."""
-        count = max(1, min(len(data), PREPARED // self.steps))
-        some = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:count]
-        batch = data.batch(some)
-        length = torch.full((count,), self.steps) if batch.length is None else batch.length
+        batch = self.some(data)
+        length = torch.full((len(batch.x),), self.steps) if batch.length is None else batch.length
         self.lengths.copy_(one_hot(length - 1, self.steps).float().mean(0))
         filled, known = known_values(batch.x, batch.length)
         alive = torch.arange(self.steps) < length[:, None]
@@ -112,6 +110,11 @@ class Representation(nn.Module):
         if self.normalise:
             components = self.whitening(torch.where(known[..., self.real], filled[..., self.real], self.whitening.mean))
             self.level_whitening.fit(self._levels(components, known[..., self.real], alive))
+
+    def some(self, data: Dataset) -> Batch:
+        """Training series that are enough to know a distribution by, always the same."""
+        count = max(1, min(len(data), PREPARED // self.steps))
+        return data.batch(torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:count])
 
     @property
     def ragged(self) -> bool:

@@ -18,25 +18,28 @@ import torch
 from torch import Tensor
 
 ROWS = 32
-"""At most, in one slice."""
+"""In one slice of long series at most."""
+WORK = 400_000
+"""Numbers of a layer's states, over all steps, up to which a slice of short series may have more rows than that."""
 
 Tensors = tuple[Tensor, ...]
 Work = Callable[..., Tensors]
 """Of tensors whose first dimension are the rows, and of weights; gives tensors whose first dimension are the rows."""
 
 
-def sliced(work: Work, inputs: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensors:
+def sliced(work: Work, inputs: Sequence[Tensor], weights: Sequence[Tensor], *, states: int) -> Tensors:
     """`work(*inputs)`, slice by slice of the rows, with one gradient for the inputs and the weights.
 
     Args:
         work: what is done to the rows. It draws nothing at random, and its rows do not depend on each other.
         inputs: tensors of N rows each.
         weights: what `work` depends on beside them, and has gradients.
+        states: numbers of a layer's states in one row, over all steps.
 
     Returns:
         What `work` returns. It has first derivatives only.
     """
-    rows = [slice(None)] if inputs[0].device.type != "cpu" else _rows(len(inputs[0]))
+    rows = [slice(None)] if inputs[0].device.type != "cpu" else _rows(len(inputs[0]), max(ROWS, WORK // states))
     if len(rows) == 1 and (torch.get_num_threads() == 1 or inputs[0].device.type != "cpu"):
         return work(*inputs)
     if not torch.is_grad_enabled():
@@ -119,9 +122,9 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return pool
 
 
-def _rows(count: int) -> list[slice]:
-    """Slices as equal as can be, of at most ROWS, and as many as there are threads where there are rows enough."""
-    pieces = max(-(-count // ROWS), min(torch.get_num_threads(), max(count // 8, 1)))
+def _rows(count: int, most: int) -> list[slice]:
+    """Slices as equal as can be, of at most so many rows, and as many as there are threads where they are enough."""
+    pieces = max(-(-count // most), min(torch.get_num_threads(), max(count // 8, 1)))
     ends = [count * i // pieces for i in range(pieces + 1)]
     return [slice(start, end) for start, end in pairwise(ends)]
 
