@@ -154,6 +154,13 @@ def sample(run: RunLike, n: int, **chosen: Any) -> np.ndarray:
     return source_array(samples, opened.spec) if opened.spec.modality == "sequence" else _array(samples.x, opened.spec)
 
 
+def generated_by(run: RunLike) -> str | None:
+    """What computes the samples of a run, in words, where an install has one of several ways; None elsewhere."""
+    from noiseforge.networks.wavenet.generate import way
+
+    return way() if opened_run(run).recipe.model.kind == "wavenet" else None
+
+
 def sample_frame(run: RunLike, n: int, **chosen: Any) -> pandas.DataFrame:
     """Draws n series as a pandas data frame with the columns, types and categories of the data; see `draw`.
 

@@ -249,12 +249,13 @@ def sample(
     began = time.monotonic()
     with terminal.progress(f"sampling {n:,}") as show:
         samples = api.draw(run, n, out=out, progress=lambda share: show(share, "generating"), **chosen)
-    spent = time.monotonic() - began
-    if samples.length is not None and api.opened_run(run).spec.sample_rate:
-        terminal.say(sound_text(int(samples.length.sum()), api.opened_run(run).spec.sample_rate, spent))
+    spent, way, rate = time.monotonic() - began, api.generated_by(run), api.opened_run(run).spec.sample_rate
+    if samples.length is not None and rate:
+        terminal.say(sound_text(int(samples.length.sum()), rate, spent, way))
     terminal.say(f"{n:,} samples: look at {out}")
     terminal.next(command("evaluate", run))
-    terminal.finish({"out": out, "n": n, "label": label, "from": prior, "speaker": speaker, "seed": seed})
+    drawn = {"out": out, "n": n, "label": label, "from": prior, "speaker": speaker, "seed": seed}
+    terminal.finish({**drawn, "generated_by": way})
 
 
 @app.command()

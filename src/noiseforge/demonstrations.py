@@ -52,7 +52,7 @@ TONES = Demonstration(
     more=("-n", "6", "--label", "pluck", "--speaker", "low", "--out", "plucks/"),
 )
 SINES = Demonstration(
-    recipe="sequence/sines",
+    recipe="sequence/sines-small",
     of="sines of five channels",
     out="runs/demo-sequence",
     samples="samples.csv",

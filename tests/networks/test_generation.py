@@ -511,10 +511,25 @@ def test_without_a_kernel_the_queues_generate_and_it_is_said_once(
     generation._say.cache_clear()
     assert [type(runner) for runner in runners] == [Queues, Queues]
     assert [record.message for record in caplog.records] == [
-        "WaveNet generates with torch in fp32: the compiled kernel is not built here or is turned off"
+        "WaveNet generates with torch queues (fp32): the compiled kernel is not built here or is turned off"
     ]
     with pytest.raises(UserError, match="generate with path queues"):
         stepper(network().weights(), 1, path="kernel")
+
+
+@pytest.mark.parametrize(
+    ("instructions", "precision", "said"),
+    [
+        ("portable", "fp32", "portable, fp32"),
+        ("avx512bf16", "fp32", "avx512, fp32"),
+        ("avx512bf16", "bf16", "avx512bf16, bf16"),
+    ],
+)
+def test_the_kernel_s_instructions_are_those_that_the_precision_uses(
+    instructions: str, precision: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generation, "level", lambda: instructions)
+    assert generation.way(precision) == f"the compiled kernel ({said})"
 
 
 def test_a_limit_that_does_not_exist_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

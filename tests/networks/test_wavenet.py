@@ -100,3 +100,20 @@ def test_weights_are_float32_copies_that_hold_no_gradient() -> None:
     assert not weights.output.requires_grad
     assert len(weights.gates) == 3
     assert len(weights.residuals) == 2
+
+
+def test_a_clip_shorter_than_a_dilation_hears_zeros_before_it() -> None:
+    made, x = network(dilations=(1, 16), kernel=3), codes(2, 40)
+    torch.testing.assert_close(made(x[:, :5]), made(x)[:, :5])
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_float32_products_by_convolution_have_the_values_and_gradients_of_linear_layers(n: int) -> None:
+    made, exact = network(), network().double()
+    values = [each(codes(n, 50)) for each in (made, exact)]
+    torch.testing.assert_close(values[0].double(), values[1])
+    for value in values:
+        value.square().sum().backward()
+    for one, other in zip(made.parameters(), exact.parameters(), strict=True):
+        assert one.grad is not None and other.grad is not None
+        torch.testing.assert_close(one.grad.double(), other.grad, rtol=1e-4, atol=1e-6)

@@ -52,13 +52,23 @@ def stepper(
         raise unknown("precision", precision, PRECISIONS)
     if path == "auto":
         path = "queues" if level() is None else "kernel"
-        _say(path, precision)
+        _say(way(precision))
         precision = precision if path == "kernel" else "fp32"
     if path == "kernel":
         return Kernel(weights, n, start=start, precision=precision, threads=threads)
     if precision != "fp32":
         raise UserError(f"path {path} computes in fp32, got precision {precision}; only the kernel has others")
     return Naive(weights, n, start=start) if path == "naive" else Queues(weights, n, start=start)
+
+
+def way(precision: str = "fp32") -> str:
+    """What path `auto` takes here and now, in words for people."""
+    instructions = level()
+    if instructions is None:
+        return "torch queues (fp32): the compiled kernel is not built here or is turned off"
+    if precision == "fp32":
+        instructions = instructions.removesuffix("bf16")
+    return f"the compiled kernel ({instructions}, {precision})"
 
 
 def generate(
@@ -166,9 +176,6 @@ def _told(condition: Condition | None, begin: int, end: int) -> Tensor | None:
 
 
 @cache
-def _say(path: str, precision: str) -> None:
+def _say(chosen: str) -> None:
     """Says once what generates."""
-    if path == "kernel":
-        log.info("WaveNet generates with the compiled kernel (%s, %s)", level(), precision)
-    else:
-        log.info("WaveNet generates with torch in fp32: the compiled kernel is not built here or is turned off")
+    log.info("WaveNet generates with %s", chosen)

@@ -9,7 +9,7 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import conv2d, pad
 from torch.nn.utils.parametrizations import weight_norm
 
 from noiseforge.networks.blocks import GAINS, initialise, scaled
@@ -93,19 +93,21 @@ class CausalNetwork(nn.Module):
             drops: draws what is dropped, on the device of x; None drops nothing.
         """
         signal = self.first(x.unsqueeze(-1) if self.continuous else x)
+        kind = _kind_of_products(signal)
         known = self.condition(condition)
         heard = []
         for layer, (dilation, gates) in enumerate(zip(self.dilations, self.gates, strict=True)):
-            both = gates(self._taps(self._dropped(signal, drops), dilation))
+            # The residual path stays as exact as it is; what is copied for the taps is as short as what multiplies it.
+            both = _product(gates, self._taps(self._dropped(signal, drops).to(kind), dilation))
             if known is not None:
                 both = both + self._at_each_moment(known[:, :, layer], x.shape[1])
             filtered, gate = both.chunk(2, dim=-1)
-            heard.append(filtered.tanh() * gate.sigmoid())
+            # torch's bfloat16 sigmoid of every other stretch takes eight times that of all in a row.
+            heard.append(filtered.tanh() * gate.contiguous().sigmoid())
             if layer < len(self.residuals):
-                signal = (signal + self.residuals[layer](heard[-1])) * RESIDUAL_SCALE
-        skipped = self.skips(torch.cat(heard, -1)).relu()
-        parameters: Tensor = self.output(self.hidden(skipped).relu())
-        return parameters
+                signal = (signal + _product(self.residuals[layer], heard[-1])) * RESIDUAL_SCALE
+        skipped = _product(self.skips, torch.cat(heard, -1)).relu()
+        return _product(self.output, _product(self.hidden, skipped).relu())
 
     def condition(self, condition: Tensor | None) -> Tensor | None:
         """What each layer's gates are told in each frame, (N, F, layers, gate): once for a whole utterance."""
@@ -153,6 +155,26 @@ class CausalNetwork(nn.Module):
 
     def _taps(self, signal: Tensor, dilation: int) -> Tensor:
         """(N, T, kernel·residual): the oldest tap first, zeros before the beginning."""
-        reach = (self.kernel - 1) * dilation
-        padded, length = pad(signal, (0, 0, reach, 0)), signal.shape[1]
-        return torch.cat([padded[:, tap * dilation : tap * dilation + length] for tap in range(self.kernel)], -1)
+        lags = [min(tap * dilation, signal.shape[1]) for tap in range(self.kernel - 1, 0, -1)]
+        return torch.cat([*(pad(signal, (0, 0, lag, -lag)) for lag in lags), signal], -1)
+
+
+def _kind_of_products(x: Tensor) -> torch.dtype:
+    """What products with x are computed in: its own type, or that of autocast."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+
+
+def _product(layer: nn.Module, x: Tensor) -> Tensor:
+    """layer(x) of a linear layer, (N, T, inputs) -> (N, T, outputs), on the fastest way there is."""
+    weight, bias = layer.weight, layer.bias
+    assert isinstance(weight, Tensor) and isinstance(bias, Tensor)
+    exact = x.dtype == weight.dtype == torch.float32 and _kind_of_products(x) == torch.float32
+    if not (exact and x.device.type == "cpu" and torch.backends.mkldnn.is_available()):
+        product: Tensor = layer(x)
+        return product
+    # oneDNN's convolutions have up to 2.4 times the rate of MKL's float32 matrix products on AMD's AVX-512, and no less
+    # on AVX2. A convolution of one tap goes to oneDNN for every batch and number of threads only where it is dilated,
+    # which changes nothing of it.
+    columns = conv2d(x.transpose(1, 2).unsqueeze(2), weight[:, :, None, None], bias, dilation=2)
+    return columns.squeeze(2).transpose(1, 2)
