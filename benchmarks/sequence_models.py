@@ -1,0 +1,118 @@
+"""What generated series score, model by model, by judges that are too slow for every evaluation.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.sequence_models NAME RUN [RUN ...] [--strong 2] [--seeds 5]
+
+Each run draws as many series as it was trained on, with its model of noise and without. Official scores are those of
+Yoon et al. (2019) against all training windows; strong judges have two layers of 32 and of 64 units, trained by the
+official 2,000 steps on a plain split of windows. Where the run held series out, distances to the nearest training
+series are compared: the ratio is the median of samples over the median of held-out series, on whitened values and on
+plain ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.measure import save
+from noiseforge.data import load_data
+from noiseforge.data.spec import Data
+from noiseforge.data.split import seeded
+from noiseforge.evaluation.sequence_baseline import gaussian_series
+from noiseforge.evaluation.sequence_judge import official_judge
+from noiseforge.evaluation.sequence_neighbours import Closeness
+from noiseforge.evaluation.sequence_official import Told, discriminative_score, predictive_score, told_apart
+from noiseforge.evaluation.sequence_runs import Pair, random_split
+from noiseforge.evaluation.sequence_view import Filled, everything, filled
+from noiseforge.training.run import Run
+
+UNITS = (32, 64)
+
+
+def measured(path: Path, *, seeds: int, strong: int) -> dict[str, Any]:
+    """All figures of one run."""
+    run = Run.open(path)
+    data, model = load_data(**run.recipe.data.model_dump()), run.load_model("cpu")
+    real = _filled(everything(data.train))
+    made: dict[str, Any] = {}
+    for name, denoised in (("denoised", True), ("with noise", False)):
+        samples = model.series(len(real.x), generator=torch.Generator().manual_seed(0), denoised=denoised)
+        made[name] = _filled(samples)
+    made["gaussian"] = gaussian_series(real, len(real.x), spec=data.spec, generator=seeded(0, "gaussian"))
+    result: dict[str, Any] = {"seed": run.recipe.seed, "series": len(real.x), "steps": real.x.shape[1]}
+    trained = [record for record in run.records() if record["event"] == "train"]
+    result |= {"training_seconds": trained[-1]["seconds"], "images": trained[-1]["images"]}
+    for name, fake in made.items():
+        result[name] = {"discriminative_score": _scores(discriminative_score(real, fake, seeds=range(seeds)))}
+        result[name]["predictive_score"] = _summary(predictive_score(real, fake, seeds=range(2)))
+    result["real against itself"] = {
+        "discriminative_score": _scores(discriminative_score(real, real, seeds=range(seeds))),
+        "predictive_score": _summary(predictive_score(real, real, seeds=range(2))),
+    }
+    if strong:
+        pairs = [Pair(real, made["with noise"]), Pair(real, made["denoised"])]
+        for units in UNITS:
+            told = told_apart(pairs, seeds=range(strong), judge=official_judge(units), split=random_split)
+            result["with noise"][f"strong judge 2 x {units}"] = _scores(told[0])
+            result["denoised"][f"strong judge 2 x {units}"] = _scores(told[1])
+    if len(data.test) and run.recipe.data.split != "all":
+        held = _filled(everything(data.test))
+        for name in ("denoised", "with noise"):
+            result[name] |= _nearness(made[name], held, data)
+            told = discriminative_score(held, made[name], seeds=range(seeds))
+            result[name]["discriminative_score, held-out series"] = _scores(told)
+    return result
+
+
+def _nearness(fake: Filled, held: Filled, data: Data) -> dict[str, float]:
+    """Medians of the distance to the nearest training series, samples over held-out series."""
+    close = Closeness(data.train)
+    train = _filled(everything(data.train)).x.flatten(1)
+    plain = [torch.cdist(series.x.flatten(1), train).amin(1).median() for series in (fake, held)]
+    whitened = [close.nearest(series).distance.median() for series in (fake, held)]
+    return {
+        "nearest training series, over held-out": float(whitened[0] / whitened[1]),
+        "the same on plain values": float(plain[0] / plain[1]),
+    }
+
+
+def _filled(samples: Any) -> Filled:
+    return filled(samples.x, samples.length)
+
+
+def _scores(told: Told) -> dict[str, Any]:
+    return {**_summary(told.score), "auc": float(told.auc.mean())}
+
+
+def _summary(values: Tensor) -> dict[str, Any]:
+    return {
+        "mean": float(values.mean()),
+        "std": float(values.std()) if len(values) > 1 else None,
+        "max": float(values.max()),
+        "runs": len(values),
+    }
+
+
+def main() -> None:
+    """Measures every run, prints, and writes benchmarks/results/NAME.json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name")
+    parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--strong", type=int, default=0, help="seeds of the strong judges")
+    chosen = parser.parse_args()
+    runs = []
+    for path in chosen.runs:
+        runs.append(measured(path, seeds=chosen.seeds, strong=chosen.strong))
+        print(path.name, runs[-1], flush=True)
+    save(
+        chosen.name, f"python -m benchmarks.sequence_models {chosen.name} RUNS --strong {chosen.strong}", {"runs": runs}
+    )
+
+
+if __name__ == "__main__":
+    main()
