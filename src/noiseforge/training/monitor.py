@@ -29,6 +29,8 @@ CLIPS = 16
 """The same, of sound, which is made a value at a time."""
 SHOWN = 64
 """Pictures in a grid, the same noise every time."""
+SHOWN_SERIES = 9
+"""The same, of series, each of which is a plot of its own and takes as long to draw."""
 
 
 class Monitor:
@@ -63,7 +65,7 @@ class Monitor:
         if self.spec.modality == "audio":
             shown = shown.flip(2)  # high notes above
         if self.spec.modality == "sequence":
-            shown = samples.x[:SHOWN]
+            shown = samples.x[:SHOWN_SERIES]
         with replacing(self.folder / "samples" / f"{name}.png") as temporary:
             show(shown, self.spec).save(temporary, format="PNG")
         if self.spec.modality == "audio":

@@ -217,4 +217,4 @@ def _reach(norms: Sequence[float]) -> str:
     curve = [(distance, norm / largest) for distance, norm in zip(steps, norms, strict=True)]
     chart = charts.lines("Gradient over its largest", {"gradient": curve}, x_name="steps back")
     lead = "The gradient of the loss with respect to the input so many steps before the last: 0 means it is not heard."
-    return section("How far back it listens", lead, f"<div class=charts>{chart}</div>")
+    return section("How far back it listens", lead, f'<div class=charts style="max-width: 34rem">{chart}</div>')

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from noiseforge.networks.sequence.masks import chunked, interleaved, joined, known, last_step, reverse
 from noiseforge.networks.sequence.pooling import pool
-from noiseforge.networks.sequence.recurrent import CELLS, Recurrent
+from noiseforge.networks.sequence.recurrent import CELLS, Cell, Recurrent
 
 LENGTHS = torch.tensor([9, 1, 5, 3, 9, 2, 7, 4] * 5)
 SETTINGS = {
@@ -169,3 +169,23 @@ def test_pooling_is_that_of_each_sequence_alone(how: str) -> None:
         parts = {"last": [own[-1]], "mean": [own.mean(0)], "max": [own.amax(0)]}
         parts["mean_max"] = parts["mean"] + parts["max"]
         torch.testing.assert_close(pooled[row], torch.cat(parts[how]))
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
+def test_threads_that_share_rows_give_the_same_gradients_every_time(cell: Cell) -> None:
+    """In bfloat16 too, where autocast would have them share what it makes of the weights."""
+    network = Recurrent(8, 6, 2, cell=cell)
+    network.initialise(torch.Generator().manual_seed(0))
+    x = torch.randn(16, 8, 8, generator=torch.Generator().manual_seed(1))
+    threads, found = torch.get_num_threads(), []
+    try:
+        torch.set_num_threads(2)
+        for _ in range(60):
+            network.zero_grad()
+            with torch.autocast("cpu", torch.bfloat16):
+                outputs = network(x, None).outputs
+            outputs.float().square().sum().backward()
+            found.append(torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None]))
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(gradient, found[0]) for gradient in found)

@@ -96,8 +96,10 @@ def _apart(tasks: Sequence[Callable[[], Any]], *, gradients: bool) -> list[Any]:
     dtype = torch.get_autocast_dtype("cpu")
 
     def run(task: Callable[[], Any]) -> Any:
-        # All of these belong to a thread.
-        with torch.inference_mode(inference), torch.set_grad_enabled(gradients), torch.autocast("cpu", dtype, autocast):
+        # All of these belong to a thread. Only what autocast keeps of the weights does not: a slice that took what
+        # another has made of them would share its graph, and gradients would depend on which of them came first.
+        lower = torch.autocast("cpu", dtype, autocast, cache_enabled=False)
+        with torch.inference_mode(inference), torch.set_grad_enabled(gradients), lower:
             return task()
 
     threads = min(torch.get_num_threads(), len(tasks))

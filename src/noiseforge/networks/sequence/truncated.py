@@ -16,7 +16,6 @@ from noiseforge.networks.sequence.recurrent import Read, State
 
 Reader = Callable[[int, int, Tensor, State | None], Read]
 """What a network makes of the steps from one to another, with the true lengths (N,) within them, from a state."""
-FEW = torch.finfo(torch.float32).min
 
 
 class Piece:
@@ -41,7 +40,8 @@ class Piece:
 
     def highest(self) -> tuple[Tensor, Tensor]:
         """(N, H) the highest values within the piece, and at which step of the sequence they stand."""
-        value, place = self.read.outputs.masked_fill(~self.there, FEW).max(1)
+        outputs = self.read.outputs
+        value, place = outputs.masked_fill(~self.there, torch.finfo(outputs.dtype).min).max(1)
         return value, place + self.start
 
     def at(self, place: Tensor) -> Tensor:
