@@ -1,0 +1,164 @@
+"""The command line on sequences: tables in, tables out, classes, noise curves, and what is refused."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import noiseforge
+from noiseforge.cli import main
+from noiseforge.training.run import Run
+
+TINY = ["train.images=64", "train.batch=16", "train.sample_every=64", "model.latent=4", "evaluate.samples=40"]
+TINY += ["model.autoencoder.code=4", "model.autoencoder.hidden=6", "model.autoencoder.images=32"]
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """80 series of 6 to 12 steps with two sensors, of which one has gaps, and a count."""
+    path, draws = tmp_path_factory.mktemp("table") / "log.csv", np.random.default_rng(0)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "time", "a", "b", "count", "label"])
+        for series in range(80):
+            phase, kind = draws.uniform(0, 6), series % 2
+            for step in range(draws.integers(6, 13)):
+                a = np.sin(0.5 * (1 + kind) * step + phase)
+                b = "" if draws.random() < 0.1 else f"{a**2:.4f}"
+                writer.writerow([series, step, f"{a:.4f}", b, round(3 + 2 * a), ("slow", "fast")[kind]])
+    return path
+
+
+@pytest.fixture(scope="module")
+def generator(tmp_path_factory: pytest.TempPathFactory, table: Path) -> Path:
+    """A latent recurrent GAN that was trained in a second."""
+    out = tmp_path_factory.mktemp("runs") / "latent"
+    settings = [*TINY, "data.window=null", "data.split=null", "model.conditional=true"]
+    return noiseforge.train("sequence/stocks", data=table, out=out, overrides=settings).path
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory, table: Path) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "classifier"
+    settings = ["data.scan=null", "train.images=4000", "train.batch=32", "train.sample_every=400"]
+    return noiseforge.train("sequence/digits-rows", data=table, out=out, overrides=settings).path
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    """Runs a command that must succeed; returns what it printed."""
+    capsys.readouterr()
+    assert main([str(word) for word in words]) == 0
+    return capsys.readouterr().out
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    """Runs a command that must be refused in one line, which is returned."""
+    capsys.readouterr()
+    assert main([str(word) for word in words]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    return told
+
+
+def read(name: str) -> list[dict[str, str]]:
+    with Path(name).open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_data_describes_every_column_on_a_line_of_its_own(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = said(capsys, "data", table).splitlines()
+    assert next(line for line in lines if line.startswith("  count")).split()[1:3] == ["kind", "integer,"]
+    assert any(line.startswith("  b") and "missing share 0." in line for line in lines)
+
+
+def test_samples_are_tables_like_the_data(generator: Path, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said(capsys, "sample", generator, "-n", 20, "--label", "fast", "--out", "made.csv")
+    rows = read("made.csv")
+    assert list(rows[0]) == ["id", "time", "a", "b", "count", "label"]
+    assert {row["label"] for row in rows} == {"fast"} and len({row["id"] for row in rows}) == 20
+    assert all(row["count"].isdigit() for row in rows)
+    said(capsys, "sample", generator, "-n", 4, "--denoised", "--out", "made.png")
+    assert Image.open("made.png").size[0] > 300
+    frame = noiseforge.sample_frame(generator, 5)
+    assert str(frame["count"].dtype) == "int64" and frame["id"].nunique() == 5
+    array = noiseforge.sample(generator, 5)
+    assert array.shape == (5, Run.open(generator).spec.shape[0], 3) and np.isnan(array).any()
+
+
+def test_samples_of_a_file_are_compared_with_the_data_of_a_run(
+    generator: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said(capsys, "sample", generator, "-n", 40, "--out", "made.csv")
+    asked = ("--metrics", "marginal_difference,length_difference", "--json", "figures.json")
+    said(capsys, "evaluate", "made.csv", "--data", generator, "--out", "of-file", *asked)
+    of_file = json.loads(Path("figures.json").read_text())["figures"]
+    said(capsys, "evaluate", generator, "-n", 40, "--out", "of-run", *asked)
+    of_run = json.loads(Path("figures.json").read_text())["figures"]
+    assert [figure["value"] for figure in of_file] == pytest.approx([figure["value"] for figure in of_run], abs=1e-4)
+    assert "Nearest training series" in Path("of-run/index.html").read_text()
+
+
+def test_classes_are_named_and_written(classifier: Path, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said(capsys, "classify", classifier, table, "--out", "labels.csv", "--json", "labels.json")
+    told = json.loads(Path("labels.json").read_text())
+    rows = read("labels.csv")
+    assert len(rows) == 80 and [row["class"] for row in rows] == told["labels"]
+    assert [row["truth"] for row in rows] == ["slow", "fast"] * 40
+    right = np.mean([row["class"] == row["truth"] for row in rows])
+    accuracy = next(figure for figure in told["figures"] if figure["metric"] == "accuracy")
+    assert accuracy["value"] == pytest.approx(right) and right > 0.9
+    assert "labels.csv exists" in refused(capsys, "classify", classifier, table, "--out", "labels.csv")
+
+
+def test_a_noise_curve_of_two_classifiers(classifier: Path, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("--noise-curve", "--levels", "20,-20", "--out", "curve.png", "--json", "curve.json")
+    said(capsys, "classify", classifier, table, *asked)
+    (points,) = json.loads(Path("curve.json").read_text()).values()
+    assert [point["corruption"] for point in points] == ["", "snr:20", "snr:-20"]
+    assert points[0]["accuracy"] > points[2]["accuracy"] and points[2]["low"] < points[2]["high"]
+    assert Image.open("curve.png").size[0] > 300
+    assert "--levels expects numbers" in refused(capsys, "classify", classifier, "--noise-curve", "--levels", "loud")
+
+
+def test_a_classifier_is_evaluated_and_diagnosed(classifier: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "noiseforge classify" in said(capsys, "evaluate", classifier)
+    page = (classifier / "report" / "index.html").read_text()
+    assert all(part in page for part in ("Under noise", "How far back it listens", "Rows: the true class"))
+    assert "healthy" in said(capsys, "diagnose", classifier)
+    assert "unknown metric of a classifier 'fid'" in refused(capsys, "evaluate", classifier, "--metrics", "fid")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("sample", "CLASSIFIER", "--out", "x.csv"), "makes no samples"),
+        (("classify", "GENERATOR"), "is of no classifier"),
+        (("sample", "GENERATOR", "--out", "x.wav"), "sequences cannot be saved as"),
+        (("sample", "GENERATOR", "--speaker", "a", "--out", "x.csv"), "speaker: for models of sound"),
+        (("train", "image/mnist", "--data", "sines"), "take a recipe of sequence/"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(
+    words: tuple[str, ...], told: str, generator: Path, classifier: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = {"CLASSIFIER": classifier, "GENERATOR": generator}
+    assert told in refused(capsys, *(known.get(word, word) for word in words))
+
+
+def test_a_long_series_is_learned_in_pieces(capsys: pytest.CaptureFixture[str]) -> None:
+    steps = torch.arange(3000.0)
+    x = torch.stack([(steps / (4 + 4 * (i % 2))).sin() for i in range(8)])[:, :, None]
+    np.savez("long.npz", x=x.numpy(), y=np.arange(8) % 2)
+    settings = ["data.scan=null", "data.layout=ntc", "model.bidirectional=false", "model.truncate=100"]
+    settings += ["train.images=16", "train.batch=4", "train.sample_every=16"]
+    said(capsys, "train", "sequence/digits-rows", "--data", "long.npz", "--out", "run", *settings)
+    assert Run.open(Path("run")).records()[-1]["event"] == "health"
