@@ -33,8 +33,8 @@ from noiseforge.training.run import Run
 UNITS = (32, 64)
 
 
-def measured(path: Path, *, seeds: int, strong: int) -> dict[str, Any]:
-    """All figures of one run."""
+def measured(path: Path, *, seeds: int, strong: int, brief: bool) -> dict[str, Any]:
+    """All figures of one run; `brief` leaves all but the discriminative scores of its samples out."""
     run = Run.open(path)
     data, model = load_data(**run.recipe.data.model_dump()), run.load_model("cpu")
     real = _filled(everything(data.train))
@@ -42,13 +42,17 @@ def measured(path: Path, *, seeds: int, strong: int) -> dict[str, Any]:
     for name, denoised in (("denoised", True), ("with noise", False)):
         samples = model.series(len(real.x), generator=torch.Generator().manual_seed(0), denoised=denoised)
         made[name] = _filled(samples)
-    made["gaussian"] = gaussian_series(real, len(real.x), spec=data.spec, generator=seeded(0, "gaussian"))
+    if not brief:
+        made["gaussian"] = gaussian_series(real, len(real.x), spec=data.spec, generator=seeded(0, "gaussian"))
     result: dict[str, Any] = {"seed": run.recipe.seed, "series": len(real.x), "steps": real.x.shape[1]}
     trained = [record for record in run.records() if record["event"] == "train"]
     result |= {"training_seconds": trained[-1]["seconds"], "images": trained[-1]["images"]}
     for name, fake in made.items():
         result[name] = {"discriminative_score": _scores(discriminative_score(real, fake, seeds=range(seeds)))}
-        result[name]["predictive_score"] = _summary(predictive_score(real, fake, seeds=range(2)))
+        if not brief:
+            result[name]["predictive_score"] = _summary(predictive_score(real, fake, seeds=range(2)))
+    if brief:
+        return result
     result["real against itself"] = {
         "discriminative_score": _scores(discriminative_score(real, real, seeds=range(seeds))),
         "predictive_score": _summary(predictive_score(real, real, seeds=range(2))),
@@ -104,10 +108,11 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--strong", type=int, default=0, help="seeds of the strong judges")
+    parser.add_argument("--brief", action="store_true", help="discriminative scores of the samples alone")
     chosen = parser.parse_args()
     runs = []
     for path in chosen.runs:
-        runs.append(measured(path, seeds=chosen.seeds, strong=chosen.strong))
+        runs.append(measured(path, seeds=chosen.seeds, strong=chosen.strong, brief=chosen.brief))
         print(path.name, runs[-1], flush=True)
     save(
         chosen.name, f"python -m benchmarks.sequence_models {chosen.name} RUNS --strong {chosen.strong}", {"runs": runs}
