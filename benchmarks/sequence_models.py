@@ -34,7 +34,7 @@ UNITS = (32, 64)
 
 
 def measured(path: Path, *, seeds: int, strong: int, brief: bool) -> dict[str, Any]:
-    """All figures of one run; `brief` leaves all but the discriminative scores of its samples out."""
+    """All figures of one run; `brief` leaves out all but what judges tell of its samples."""
     run = Run.open(path)
     data, model = load_data(**run.recipe.data.model_dump()), run.load_model("cpu")
     real = _filled(everything(data.train))
@@ -51,19 +51,18 @@ def measured(path: Path, *, seeds: int, strong: int, brief: bool) -> dict[str, A
         result[name] = {"discriminative_score": _scores(discriminative_score(real, fake, seeds=range(seeds)))}
         if not brief:
             result[name]["predictive_score"] = _summary(predictive_score(real, fake, seeds=range(2)))
-    if brief:
-        return result
-    result["real against itself"] = {
-        "discriminative_score": _scores(discriminative_score(real, real, seeds=range(seeds))),
-        "predictive_score": _summary(predictive_score(real, real, seeds=range(2))),
-    }
+    if not brief:
+        result["real against itself"] = {
+            "discriminative_score": _scores(discriminative_score(real, real, seeds=range(seeds))),
+            "predictive_score": _summary(predictive_score(real, real, seeds=range(2))),
+        }
     if strong:
         pairs = [Pair(real, made["with noise"]), Pair(real, made["denoised"])]
         for units in UNITS:
             told = told_apart(pairs, seeds=range(strong), judge=official_judge(units), split=random_split)
             result["with noise"][f"strong judge 2 x {units}"] = _scores(told[0])
             result["denoised"][f"strong judge 2 x {units}"] = _scores(told[1])
-    if len(data.test) and run.recipe.data.split != "all":
+    if not brief and run.recipe.data.split != "all":
         held = _filled(everything(data.test))
         for name in ("denoised", "with noise"):
             result[name] |= _nearness(made[name], held, data)
@@ -108,7 +107,7 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--strong", type=int, default=0, help="seeds of the strong judges")
-    parser.add_argument("--brief", action="store_true", help="discriminative scores of the samples alone")
+    parser.add_argument("--brief", action="store_true", help="only what judges tell of the samples")
     chosen = parser.parse_args()
     runs = []
     for path in chosen.runs:
