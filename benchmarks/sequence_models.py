@@ -36,7 +36,8 @@ UNITS = (32, 64)
 def measured(path: Path, *, seeds: int, strong: int, brief: bool) -> dict[str, Any]:
     """All figures of one run; `brief` leaves out all but what judges tell of its samples."""
     run = Run.open(path)
-    data, model = load_data(**run.recipe.data.model_dump()), run.load_model("cpu")
+    data = load_data(**run.recipe.data.model_dump())
+    model: Any = run.load_model("cpu")
     real = _filled(everything(data.train))
     made: dict[str, Any] = {}
     for name, denoised in (("denoised", True), ("with noise", False)):
@@ -59,15 +60,16 @@ def measured(path: Path, *, seeds: int, strong: int, brief: bool) -> dict[str, A
     if strong:
         pairs = [Pair(real, made["with noise"]), Pair(real, made["denoised"])]
         for units in UNITS:
-            told = told_apart(pairs, seeds=range(strong), judge=official_judge(units), split=random_split)
-            result["with noise"][f"strong judge 2 x {units}"] = _scores(told[0])
-            result["denoised"][f"strong judge 2 x {units}"] = _scores(told[1])
+            both = told_apart(pairs, seeds=range(strong), judge=official_judge(units), split=random_split)
+            for name, told in zip(("with noise", "denoised"), both, strict=True):
+                result[name][f"strong judge 2 x {units}"] = _scores(told)
     if not brief and run.recipe.data.split != "all":
         held = _filled(everything(data.test))
         for name in ("denoised", "with noise"):
             result[name] |= _nearness(made[name], held, data)
-            told = discriminative_score(held, made[name], seeds=range(seeds))
-            result[name]["discriminative_score, held-out series"] = _scores(told)
+            result[name]["discriminative_score, held-out series"] = _scores(
+                discriminative_score(held, made[name], seeds=range(seeds))
+            )
     return result
 
 
