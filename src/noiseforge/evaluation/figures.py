@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
+
+from noiseforge.evaluation.bootstrap import Interval
 
 Better = Literal["higher", "lower", "floor"]
 """Which way a metric is better; of "floor", what is near its floor, from either side."""
@@ -30,6 +32,24 @@ class Figure(BaseModel):
     seed: int
     better: Better
     note: str = ""
+
+
+class Measured(NamedTuple):
+    """A figure before it has its name."""
+
+    value: float
+    interval: Interval | None
+    floor: float | None
+    n_real: int
+    n_fake: int
+    extractor: str
+    note: str = ""
+
+    def named(self, metric: str, *, better: Better, seed: int) -> Figure:
+        """The figure."""
+        low, high = self.interval or (None, None)
+        found = {name: value for name, value in self._asdict().items() if name != "interval"}
+        return Figure(metric=metric, low=low, high=high, better=better, seed=seed, **found)
 
 
 class Evaluation(BaseModel):

@@ -15,7 +15,7 @@ from noiseforge.data.sequence_pictures import feature_names
 from noiseforge.evaluation import sequence_statistics as statistics
 from noiseforge.evaluation.bootstrap import Interval, resampled_interval, wilson
 from noiseforge.evaluation.distances import fid
-from noiseforge.evaluation.figures import Better
+from noiseforge.evaluation.figures import Better, Measured
 from noiseforge.evaluation.memorisation import nearest_ratio
 from noiseforge.evaluation.sequence_judge import PREDICTING, official_judge, strong_judge, targets_of
 from noiseforge.evaluation.sequence_kernels import classified
@@ -33,18 +33,6 @@ MOST_CLASSIFIED = 2_000
 CLOSEST = 0.01
 """Share of unseen real series that lie closest to training series."""
 NOTHING_HELD_OUT = "nothing is held out: the published protocol, which a copy of the training series would pass"
-
-
-class Measured(NamedTuple):
-    """A figure before it has its name."""
-
-    value: float
-    interval: Interval | None
-    floor: float | None
-    n_real: int
-    n_fake: int
-    extractor: str
-    note: str = ""
 
 
 class SeriesMetric(NamedTuple):

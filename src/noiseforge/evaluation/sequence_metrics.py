@@ -117,19 +117,6 @@ def _fitting(study: SeriesStudy, metrics: tuple[str, ...] | None) -> tuple[str, 
 
 
 def _figure(name: str, study: SeriesStudy) -> Figure | None:
-    value, interval, floor, n_real, n_fake, identity, note = SERIES_METRICS[name].measure(study)
-    if not isfinite(value):
-        return None
-    return Figure(
-        metric=name,
-        value=value,
-        low=interval.low if interval else None,
-        high=interval.high if interval else None,
-        floor=floor,
-        n_real=n_real,
-        n_fake=n_fake,
-        extractor=identity,
-        seed=study.seed,
-        better=SERIES_METRICS[name].better,
-        note=note,
-    )
+    metric = SERIES_METRICS[name]
+    found = metric.measure(study)
+    return found.named(name, better=metric.better, seed=study.seed) if isfinite(found.value) else None

@@ -21,7 +21,7 @@ from noiseforge.evaluation.bootstrap import Interval, resampled_interval, wilson
 from noiseforge.evaluation.classes import shares
 from noiseforge.evaluation.evaluate import Progress, evaluate_samples
 from noiseforge.evaluation.features import Extractor, extractor
-from noiseforge.evaluation.figures import Better, Evaluation, Figure
+from noiseforge.evaluation.figures import Better, Evaluation, Figure, Measured
 from noiseforge.evaluation.hearing import By, Heard, hear, heard_samples, judged_by, lengths
 from noiseforge.evaluation.metrics import METRICS
 from noiseforge.evaluation.sound_statistics import (
@@ -40,22 +40,10 @@ CLOSE = 0.5
 """Of the median distance from unseen real clips to their nearest training clip: what is nearer is close to a copy."""
 
 
-class Measurement(NamedTuple):
-    """A figure before it has its name."""
-
-    value: float
-    interval: Interval | None
-    floor: float | None
-    n_real: int
-    n_fake: int
-    extractor: str
-    note: str = ""
-
-
 class SoundMetric(NamedTuple):
     """How a metric of sound is measured, which way is better, and what keeps it from fitting, if anything."""
 
-    measure: Callable[[SoundStudy], Measurement]
+    measure: Callable[[SoundStudy], Measured]
     better: Better
     missing: Callable[[SoundStudy], str | None] = lambda study: None
 
@@ -240,27 +228,14 @@ def _seen(
 
 
 def _figure(name: str, study: SoundStudy) -> Figure:
-    better = SOUND_METRICS[name].better
-    value, interval, floor, n_real, n_fake, identity, note = SOUND_METRICS[name].measure(study)
-    return Figure(
-        metric=name,
-        value=value,
-        low=interval.low if interval else None,
-        high=interval.high if interval else None,
-        floor=floor,
-        n_real=n_real,
-        n_fake=n_fake,
-        extractor=identity,
-        seed=study.seed,
-        better=better,
-        note=note,
-    )
+    metric = SOUND_METRICS[name]
+    return metric.measure(study).named(name, better=metric.better, seed=study.seed)
 
 
 # -- what judges hear ------------------------------------------------------------------------------
 
 
-def _agreement(by: By, study: SoundStudy) -> Measurement:
+def _agreement(by: By, study: SoundStudy) -> Measured:
     asked = study.samples.y if by == "label" else study.samples.speaker
     assert asked is not None, "the metric is measured only where it fits"
     right, n = int((study.found(by) == asked).sum()), len(asked)
@@ -268,7 +243,7 @@ def _agreement(by: By, study: SoundStudy) -> Measurement:
     assert judge.accuracy is not None, "a judge of the data's own classes is scored on its test clips"
     low, high = wilson(judge.accuracy, n_test)
     note = f"{right} of {n}; the judge is right on {low:.1%} to {high:.1%} of real clips, by {n_test} test clips"
-    return Measurement(right / n, wilson(right / n, n), judge.accuracy, 0, n, judge.id, note)
+    return Measured(right / n, wilson(right / n, n), judge.accuracy, 0, n, judge.id, note)
 
 
 def _not_asked(by: By, study: SoundStudy) -> str | None:
@@ -282,7 +257,7 @@ def _not_asked(by: By, study: SoundStudy) -> str | None:
     return f"the {by}s that the samples were asked for; pass {by}s" if asked is None else None
 
 
-def _cells(measure: str, study: SoundStudy) -> Measurement:
+def _cells(measure: str, study: SoundStudy) -> Measured:
     spec, training = study.heard.sound.spec, study.heard.train
     assert training.labels is not None and training.speakers is not None, "the metric is measured only where it fits"
     count = len(spec.classes) * len(spec.speakers)
@@ -292,7 +267,7 @@ def _cells(measure: str, study: SoundStudy) -> Measurement:
     floor = cells_floor(real, n, study.generator("cells"))
     identity = f"{study.judge('label').id}+{study.judge('speaker').id}"
     note = f"of {int((real > 0).sum())} pairs of label and speaker; floor: {n} draws from the training clips' shares"
-    return Measurement(getattr(found, measure), None, getattr(floor, measure), len(training.labels), n, identity, note)
+    return Measured(getattr(found, measure), None, getattr(floor, measure), len(training.labels), n, identity, note)
 
 
 def _no_cells(study: SoundStudy) -> str | None:
@@ -302,7 +277,7 @@ def _no_cells(study: SoundStudy) -> str | None:
     return f"labels and speakers of the training clips, and {spec.source} lacks one of them; leave it out"
 
 
-def _close_copies(study: SoundStudy) -> Measurement:
+def _close_copies(study: SoundStudy) -> Measured:
     data = study.heard.by(study.kind)
     ours, unseen = (
         torch.randperm(n, generator=study.generator("copies"))[:MOST_SEARCHED]
@@ -315,13 +290,13 @@ def _close_copies(study: SoundStudy) -> Measurement:
     note = f"nearer than {float(limit):.3g}, half the median of unseen real clips; nearest of {len(data.train)} clips"
     interval = wilson(float(units.mean()), len(units))
     floor = float((real < limit).double().mean())
-    return Measurement(float(units.mean()), interval, floor, len(real), len(units), study.heard.ear.id, note)
+    return Measured(float(units.mean()), interval, floor, len(real), len(units), study.heard.ear.id, note)
 
 
 # -- the sound itself ------------------------------------------------------------------------------
 
 
-def _distance(fact: str, distance: Callable[[Tensor, Tensor], float], unit: str, study: SoundStudy) -> Measurement:
+def _distance(fact: str, distance: Callable[[Tensor, Tensor], float], unit: str, study: SoundStudy) -> Measured:
     ours, real, training = ((None if facts is None else getattr(facts, fact)) for facts in study.facts)
     assert ours is not None and real is not None, "only training clips may be too few"
     value = distance(ours, real)
@@ -330,7 +305,7 @@ def _distance(fact: str, distance: Callable[[Tensor, Tensor], float], unit: str,
         interval = Interval(max(interval.low, 0.0), interval.high)
     floor = None if training is None else distance(training, real)
     note = unit if fact == "spectrum" else f"{unit}; median {float(ours.median()):.3g}, real {float(real.median()):.3g}"
-    return Measurement(value, interval, floor, len(real), len(ours), study.heard.ear.id, note)
+    return Measured(value, interval, floor, len(real), len(ours), study.heard.ear.id, note)
 
 
 SOUND_METRICS: dict[str, SoundMetric] = {
