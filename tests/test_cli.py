@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.command_line import refused
 
 import noiseforge
 from noiseforge.cli import main
@@ -46,18 +47,6 @@ def copy(run: Path, tmp_path: Path) -> Path:
 def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Commands run in a folder of their own, so that what they write by default lands there."""
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
-
-
-def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
-    """Runs a command that must fail as a user's mistake does; returns its one line."""
-    capsys.readouterr()
-    assert main([str(word) for word in words]) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    return error
-
-
-# -- what a user does wrong ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.command_line import refused, said
 
 import noiseforge
-from noiseforge.cli import main
 from noiseforge.training.run import Run
 
 TINY = ["train.images=64", "train.batch=16", "train.sample_every=64", "model.latent=4", "evaluate.samples=40"]
@@ -51,22 +51,6 @@ def classifier(tmp_path_factory: pytest.TempPathFactory, table: Path) -> Path:
 @pytest.fixture(autouse=True)
 def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-def said(capsys: pytest.CaptureFixture[str], *words: object) -> str:
-    """Runs a command that must succeed; returns what it printed."""
-    capsys.readouterr()
-    assert main([str(word) for word in words]) == 0
-    return capsys.readouterr().out
-
-
-def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
-    """Runs a command that must be refused in one line, which is returned."""
-    capsys.readouterr()
-    assert main([str(word) for word in words]) == 2
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    return told
 
 
 def read(name: str) -> list[dict[str, str]]:

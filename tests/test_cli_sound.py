@@ -11,6 +11,7 @@ import pytest
 import soundfile
 import torch
 from PIL import Image
+from tests.command_line import said
 from tests.data.sound_files import write
 
 import noiseforge
@@ -48,13 +49,6 @@ def run(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Path:
 def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Commands run in a folder of their own, so that what they write by default lands there."""
     monkeypatch.chdir(tmp_path)
-
-
-def said(capsys: pytest.CaptureFixture[str], *words: object) -> str:
-    """Runs a command that must succeed; returns what it printed."""
-    capsys.readouterr()
-    assert main([str(word) for word in words]) == 0
-    return capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -247,9 +247,10 @@ def sample(
     chosen |= {"speaker": speaker, "seconds": seconds, "temperature": temperature, "nucleus": nucleus}
     chosen["denoised"] = denoised or None
     began = time.monotonic()
+    opened = api.opened_run(run)
     with terminal.progress(f"sampling {n:,}") as show:
-        samples = api.draw(run, n, out=out, progress=lambda share: show(share, "generating"), **chosen)
-    spent, way, rate = time.monotonic() - began, api.generated_by(run), api.opened_run(run).spec.sample_rate
+        samples = api.draw(opened, n, out=out, progress=lambda share: show(share, "generating"), **chosen)
+    spent, way, rate = time.monotonic() - began, api.generated_by(opened), opened.spec.sample_rate
     if samples.length is not None and rate:
         terminal.say(sound_text(int(samples.length.sum()), rate, spent, way))
     terminal.say(f"{n:,} samples: look at {out}")

@@ -88,13 +88,13 @@ def evaluate(
     evaluation, report = evaluated(terminal, subject, **chosen)
     terminal.say(f"Look at {report}")
     against = ("--data", source) if source else ()
-    showing = api.to_show(api.opened_run(subject))[0] if api.is_run(subject) else "sample"
-    terminal.next(
-        command("classify", subject, "--noise-curve", "--out", "noise.png", *((source,) if source else ()))
-        if showing == "classify"
-        else command("neighbours", subject, "--out", "neighbours.png", *against)
-    )
-    if api.is_run(subject):
+    run = api.opened_run(subject) if api.is_run(subject) else None
+    if run and api.to_show(run)[0] == "classify":
+        given = (source,) if source else ()
+        terminal.next(command("classify", subject, *given, "--noise-curve", "--out", "noise.png"))
+    else:
+        terminal.next(command("neighbours", subject, "--out", "neighbours.png", *against))
+    if run:
         terminal.next(command("diagnose", subject))
     terminal.finish({**evaluation.model_dump(mode="json"), "report": str(report)})
 

@@ -102,19 +102,3 @@ def test_a_nan_is_named_and_the_last_good_checkpoint_stays(name: str, data: Data
         train(plan, data, tmp_path / "run")
     state = Run.open(tmp_path / "run").load_state()
     assert state["images"] > 0 and all(torch.isfinite(tensor).all() for tensor in state["model"].values())
-
-
-def test_levels_of_equal_noise_are_equal_and_keep_to_their_class(data: Data) -> None:
-    from noiseforge.networks.sequence.levels import LevelMixture
-
-    mixture = LevelMixture(2, 4, classes=2)
-    rng = torch.Generator().manual_seed(0)
-    y = torch.arange(2000) % 2
-    level = torch.randn(2000, 2, generator=rng) * torch.tensor([1.0, 0.0]) + y[:, None] * torch.tensor([10.0, 0.0])
-    mixture.fit(level, y, kept=torch.tensor([1.0, 0.0]))
-    z = torch.randn(4000, 3, generator=rng)
-    drawn = mixture(z, torch.ones(4000, dtype=torch.long))
-    assert torch.equal(drawn, mixture(z, torch.ones(4000, dtype=torch.long)))
-    assert drawn[:, 0].mean().item() == pytest.approx(10.0, abs=0.15)
-    assert drawn[:, 0].std().item() == pytest.approx(1.0, abs=0.1)
-    assert (drawn[:, 1] == 0).all(), "a level that does not vary stays at 0"

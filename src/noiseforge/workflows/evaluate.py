@@ -65,7 +65,7 @@ def evaluate(
         if run and recognises(model):
             how: dict[str, Any] = {"metrics": names, "seed": seed}
             command = reproduction(subject, data, on_bad_file, how)
-            how |= {"images": images, "folder": folder, "progress": progress}
+            how |= {"device": device, "images": images, "folder": folder, "progress": progress}
             return evaluate_classifier(run, model, real, subject=subject_name(subject), command=command, **how)
         samples = subject_samples(subject, model, real, count, seed, on_bad_file)
         asked: dict[str, Any] = {"features": features, "metrics": names, "seed": seed}

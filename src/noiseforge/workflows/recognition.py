@@ -87,6 +87,7 @@ def evaluate_classifier(
     *,
     metrics: Sequence[str] | None = None,
     seed: int = 0,
+    device: str = "auto",
     subject: str = "",
     command: str = "",
     images: int | None = None,
@@ -123,7 +124,8 @@ def evaluate_classifier(
     )
     if folder is not None:
         tell("naming classes under noise", 1.0)
-        _write(folder, evaluation, run, real, probability, y, seed)
+        curve = _noise(run, real, seed, device)
+        _write(folder, evaluation, run, real, _confusion(probability.argmax(1), y, real.spec.classes), curve)
     return evaluation
 
 
@@ -162,9 +164,7 @@ def _probabilities(model: Any, dataset: Dataset, tell: Callable[[float], None]) 
     return torch.cat(parts)
 
 
-def _write(
-    folder: Path, evaluation: Evaluation, run: Run, real: Data, probability: Tensor, y: Tensor, seed: int
-) -> None:
+def _write(folder: Path, evaluation: Evaluation, run: Run, real: Data, *shown: str) -> None:
     records = run.records()
     write_report(
         folder,
@@ -174,11 +174,7 @@ def _write(
         records=records,
         diagnosis=diagnose(records, evaluation, recipe=run.recipe, spec=run.spec),
         recipe=to_yaml(run.recipe),
-        shown=(
-            _confusion(probability.argmax(1), y, real.spec.classes),
-            _noise(run, real, seed),
-            _reach(typical_reach(records)),
-        ),
+        shown=(*shown, _reach(typical_reach(records))),
     )
 
 
@@ -197,9 +193,9 @@ def _confusion(named: Tensor, y: Tensor, classes: Sequence[str]) -> str:
     return section("Classes", "Rows: the true class. Columns: the class that was named. Numbers of examples.", table)
 
 
-def _noise(run: Run, real: Data, seed: int) -> str:
+def _noise(run: Run, real: Data, seed: int, device: str) -> str:
     rows = torch.randperm(len(real.test), generator=torch.Generator().manual_seed(seed))[:NOISY]
-    points = noise_curve(run, real._replace(test=real.test.subset(rows)), seed=seed)
+    points = noise_curve(run, real._replace(test=real.test.subset(rows)), seed=seed, device=device)
     picture = drawn(draw_noise_curve({run.path.name: points}), "accuracy against the level of noise")
     lead = (
         f"Sensor noise at a signal-to-noise ratio, on {len(rows):,} test examples; the band is the 95 % interval. "

@@ -1,0 +1,28 @@
+"""Levels are drawn as they lie in the data, class by class, and the same for the same noise."""
+
+import pytest
+import torch
+
+from noiseforge.networks.sequence.levels import LevelMixture
+
+
+def test_levels_of_equal_noise_are_equal_and_keep_to_their_class() -> None:
+    mixture = LevelMixture(2, 4, classes=2)
+    rng = torch.Generator().manual_seed(0)
+    y = torch.arange(2000) % 2
+    level = torch.randn(2000, 2, generator=rng) * torch.tensor([1.0, 0.0]) + y[:, None] * torch.tensor([10.0, 0.0])
+    mixture.fit(level, y, kept=torch.tensor([1.0, 0.0]))
+    z, ones = torch.randn(4000, 3, generator=rng), torch.ones(4000, dtype=torch.long)
+    drawn = mixture(z, ones)
+    assert torch.equal(drawn, mixture(z, ones))
+    assert drawn[:, 0].mean().item() == pytest.approx(10.0, abs=0.15)
+    assert drawn[:, 0].std().item() == pytest.approx(1.0, abs=0.1)
+    assert (drawn[:, 1] == 0).all(), "a level that does not vary stays at 0"
+
+
+def test_few_series_have_few_components() -> None:
+    mixture = LevelMixture(1, 24)
+    level = torch.randn(250, 1, generator=torch.Generator().manual_seed(0))
+    mixture.fit(level, None, kept=torch.ones(1))
+    assert int((mixture.shares > 0).sum()) == 2
+    assert mixture.shares.sum().item() == pytest.approx(1.0)
