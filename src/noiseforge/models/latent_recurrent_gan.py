@@ -56,7 +56,7 @@ class LatentRecurrentGAN(CodingSeriesModel):
         self.game.generator = codes  # type: ignore[assignment]
         self.noise: ResidualNoise | None = None
         if settings.noise == "model" and self.representation.widths[0]:
-            self.noise = ResidualNoise(chosen.hidden, self.representation.widths[0], chunk=self.chunk)
+            self.noise = ResidualNoise(chosen.hidden, self.representation.widths[0], levels=levels, chunk=self.chunk)
             self.noise.initialise(rng)
 
     def prepare(self, data: Dataset) -> None:
@@ -119,7 +119,7 @@ class LatentRecurrentGAN(CodingSeriesModel):
             residual = self.representation.errors(view, self.parts(code, decoded))
         kept = self.representation.whitening.kept
         whole = (view.known | (kept == 0)).all(2)
-        log_prob = noise.log_prob(residual, decoded.states) * kept
+        log_prob = noise.log_prob(residual, decoded.states, view.level) * kept
         return {"residual": -(log_prob.sum(2) * whole).sum() / (whole.sum() * kept.sum()).clamp(min=1)}
 
     # -- what a trained model does ----------------------------------------------------------------------------
@@ -132,7 +132,8 @@ class LatentRecurrentGAN(CodingSeriesModel):
         decoded = self.decoder(code, y)
         if denoised or generator is None or self.noise is None:
             return self.draft(code, decoded, None, generator)
-        noise = self.noise.sample(decoded.states, self.representation.steps, generator)
+        level = code[:, : self.representation.levels]
+        noise = self.noise.sample(decoded.states, level, self.representation.steps, generator)
         return self.draft(code, decoded, noise, generator)
 
     def coded(self, x: Tensor, length: Tensor | None, y: Tensor | None) -> Tensor:

@@ -148,9 +148,10 @@ class CodingSeriesModel(SeriesModel):
     def draft(self, code: Tensor, decoded: Decoded, noise: Tensor | None, generator: torch.Generator | None) -> Made:
         """What a decoder gave of a code, with noise (N, T, R) on its components, and lengths drawn."""
         parts = self.parts(code, decoded)
+        length = self.representation.draw_lengths(decoded.length.float().cpu(), generator)
         if noise is not None:
-            parts = parts._replace(real=parts.real + noise)
-        return Made(parts, self.representation.draw_lengths(decoded.length.float().cpu(), generator))
+            parts = parts._replace(real=self.representation.levelled(parts.real + noise, parts.level, length))
+        return Made(parts, length)
 
     @abstractmethod
     def coded(self, x: Tensor, length: Tensor | None, y: Tensor | None) -> Tensor:

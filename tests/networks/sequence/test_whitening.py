@@ -2,7 +2,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from noiseforge.errors import UserError
 from noiseforge.networks.sequence.whitening import Whitening
 
 
@@ -32,9 +31,29 @@ def test_what_comes_back_keeps_the_dependencies_whatever_the_components_are() ->
     torch.testing.assert_close(x[:, 4], torch.full((500,), 0.5), atol=1e-5, rtol=0)
 
 
-def test_nothing_that_varies_is_refused() -> None:
-    with pytest.raises(UserError, match="constant"):
-        Whitening(2).fit(torch.ones(10, 2))
+def test_the_smoothest_component_comes_first_and_noise_of_one_column_does_not_roughen_another() -> None:
+    rng = torch.Generator().manual_seed(0)
+    smooth = torch.randn(20_000, generator=rng).cumsum(0) / 100
+    rough = torch.randn(20_000, generator=rng)
+    x = torch.stack([smooth, smooth + 0.3 * rough, 2 * smooth + 0.3 * rough], 1)
+    whitening = Whitening(3)
+    whitening.fit(x, x.diff(dim=0))
+    components = whitening(x)
+    assert whitening.kept.tolist() == [1, 1, 0], "the third is the sum of the others"
+    steps = components.diff(dim=0).T @ components.diff(dim=0) / len(x)
+    assert steps[0, 0] < 0.01 * steps[1, 1]
+    assert abs(steps[0, 1]) < 1e-3 * steps[1, 1]
+    alone = components * torch.tensor([0.0, 1.0, 0.0])
+    assert whitening.unrotated(alone)[:, 0].std() < 0.02 * whitening.unrotated(alone)[:, 1].std()
+    torch.testing.assert_close(whitening.restore(components), x, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("differences", [None, torch.zeros(9, 2)])
+def test_columns_that_are_constant_give_no_component(differences: Tensor | None) -> None:
+    whitening = Whitening(2)
+    whitening.fit(torch.ones(10, 2), differences)
+    assert not whitening.kept.any()
+    assert torch.equal(whitening.restore(torch.randn(4, 2)), torch.ones(4, 2))
 
 
 def test_half_precision_around_it_loses_nothing() -> None:

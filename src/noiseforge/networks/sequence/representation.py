@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, log_softmax, one_hot
 
 from noiseforge.data.spec import Batch, Column, Dataset, Spec
+from noiseforge.errors import UserError
 from noiseforge.networks.sequence.masks import known as known_values
 from noiseforge.networks.sequence.whitening import Whitening
 
@@ -16,6 +17,8 @@ LARGEST = 6.0
 """Standard deviations that a network is shown at most of a component."""
 FLATTEST = 0.01
 """Standard deviations of the data that a series varies by at least, for what it is normalised by."""
+BY_CHANCE = 1.5
+"""Variance between series, over that of independent steps, up to which a mean or a scale tells nothing of a series."""
 PREPARED = 500_000
 """Steps of the training series that the whitening is taken from, at most."""
 
@@ -62,11 +65,13 @@ class Representation(nn.Module):
 
     Real columns are whitened. With `normalise` each component of each series also has its mean taken away and is
     divided by its scale, which are told beside it: so a quiet series is as much worth as a lively one (Lin et al.
-    2020, section 4.1.3). A Spec without columns has D real ones.
+    2020, section 4.1.3). Means or scales that differ no more than those of noise would are left: steps that are
+    independent keep their own distribution. A Spec without columns has D real ones.
     """
 
     real: Tensor
     lengths: Tensor
+    told: Tensor
 
     def __init__(self, spec: Spec, *, normalise: bool) -> None:
         super().__init__()
@@ -83,6 +88,7 @@ class Representation(nn.Module):
         self.whitening = Whitening(len(real))
         self.register_buffer("lengths", torch.zeros(self.steps).index_fill(0, torch.tensor([self.steps - 1]), 1.0))
         levels = 2 * len(real) if normalise else 0
+        self.register_buffer("told", torch.ones(levels))
         self.level_whitening = Whitening(levels)
         self.widths = (len(real), self.features - len(real), len(self.gaps))
         self.outputs = sum(self.widths)
@@ -94,7 +100,11 @@ class Representation(nn.Module):
 
     @torch.no_grad()
     def prepare(self, data: Dataset) -> None:
-        """Takes the whitening and the shares of the lengths from some training series."""
+        """Takes the whitening and the shares of the lengths from some training series.
+
+        Raises:
+            UserError: nothing varies at all.
+        """
         batch = self.some(data)
         length = torch.full((len(batch.x),), self.steps) if batch.length is None else batch.length
         self.lengths.copy_(one_hot(length - 1, self.steps).float().mean(0))
@@ -106,9 +116,14 @@ class Representation(nn.Module):
             # A row with a gap has lost the dependencies between columns.
             rows, there = rows[whole], there[whole]
         means = rows.sum(0) / there.sum(0).clamp(min=1)
-        self.whitening.fit(torch.where(there, rows, means))
-        if self.normalise:
+        known_steps = (known[..., self.real] & alive.unsqueeze(2)).all(2)
+        steps = filled[..., self.real].diff(dim=1)[known_steps[:, 1:] & known_steps[:, :-1]]
+        self.whitening.fit(torch.where(there, rows, means), steps)
+        if len(self.real) and not self.whitening.kept.any():
+            raise UserError("all columns are constant: there is nothing to learn")
+        if self.normalise and len(self.real):
             components = self.whitening(torch.where(known[..., self.real], filled[..., self.real], self.whitening.mean))
+            self.told.copy_(self._telling(components, known[..., self.real], alive))
             self.level_whitening.fit(self._levels(components, known[..., self.real], alive))
 
     def some(self, data: Dataset) -> Batch:
@@ -142,15 +157,21 @@ class Representation(nn.Module):
         )
 
     def _levels(self, components: Tensor, known: Tensor, alive: Tensor) -> Tensor:
-        """(N, 2·R) means and logarithms of the scales, over steps without gaps where there are two."""
+        """(N, 2·R) means and logarithms of the scales; 0 where they tell nothing."""
         if not self.normalise:
             return components[:, 0, :0]
-        whole = alive & known.all(2)
-        counted = torch.where(whole.sum(1, keepdim=True) > 1, whole, alive).unsqueeze(2).to(components.dtype)
-        count = counted.sum(1)
-        mean = (components * counted).sum(1) / count
-        variance = ((components - mean.unsqueeze(1)).square() * counted).sum(1) / count
-        return torch.cat([mean, (variance + FLATTEST**2).log() / 2], 1)
+        mean, variance, _ = _moments(components, _counted(known, alive))
+        return torch.cat([mean, (variance + FLATTEST**2).log() / 2], 1) * self.told
+
+    def _telling(self, components: Tensor, known: Tensor, alive: Tensor) -> Tensor:
+        """(2·R,) 1 for a mean or scale in which series differ more than series of independent steps do."""
+        counted = _counted(known, alive)
+        mean, variance, fourth = _moments(components, counted)
+        steps = counted.float().sum() / len(counted)
+        kurtosis = (fourth / variance.clamp(min=FLATTEST**4).square()).mean(0)
+        chance = torch.cat([torch.ones_like(kurtosis), (kurtosis - 1).clamp(min=0) / 4]) / steps
+        differ = torch.cat([mean, (variance + FLATTEST**2).log() / 2], 1).var(0, correction=0)
+        return (differ > BY_CHANCE * chance).to(components.dtype)
 
     def _mean_and_scale(self, level: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 1, R) each; 0 and 1 without normalisation."""
@@ -162,12 +183,31 @@ class Representation(nn.Module):
     def parts(self, outputs: Tensor, level: Tensor) -> Parts:
         """(N, T, outputs) of a decoder, and the levels (N, levels), in parts."""
         real, category, missing = outputs.split(self.widths, 2)
-        return Parts(real * self.whitening.kept, category, missing, level)
+        return Parts(real * self.whitening.kept * self._coded(), category, missing, level * self.level_whitening.kept)
+
+    def _coded(self) -> Tensor | float:
+        """(R,) 0 for components that no decoder is asked for: noise alone, of which a code would hold a little."""
+        return self.told.view(2, -1).amax(0) if self.normalise and len(self.real) else 1.0
 
     def values(self, real: Tensor, level: Tensor) -> Tensor:
         """Normalised components (N, T, R) and their levels as real columns (N, T, R)."""
         mean, scale = self._mean_and_scale(level)
         return self.whitening.restore((mean + scale * real) * self.whitening.kept)
+
+    def levelled(self, real: Tensor, level: Tensor, length: Tensor) -> Tensor:
+        """Normalised components (N, T, R) of mean 0 and the scale that their levels say, as those of the data are.
+
+        Noise drawn beside them would else vary the scale of a series twice. `length` is (N,).
+        """
+        if not self.normalise:
+            return real
+        alive = torch.arange(self.steps, device=real.device) < length.to(real.device)[:, None]
+        tells_mean, tells_scale = self.told.chunk(2)
+        mean, variance, _ = _moments(real, alive)
+        _, scale = self._mean_and_scale(level)
+        wanted = (1 - (FLATTEST / scale).square()).clamp(min=0)
+        factor = (wanted / variance.unsqueeze(1).clamp(min=FLATTEST**2)).sqrt()
+        return (real - tells_mean * mean.unsqueeze(1)) * torch.where(tells_scale > 0, factor, 1)
 
     def errors(self, view: View, parts: Parts) -> Tensor:
         """(N, T, R) normalised components of what the series has more than the decoder gave; a gap asks for nothing."""
@@ -296,6 +336,21 @@ class Representation(nn.Module):
                 chances = _time_mean(chances.unsqueeze(2), alive).squeeze(2)
             gone = torch.rand(chances.shape, generator=generator) < chances
             x[..., place] = x[..., place].masked_fill((gone & alive).unsqueeze(2), torch.nan)
+
+
+def _counted(known: Tensor, alive: Tensor) -> Tensor:
+    """(N, T) bool: steps before the end without gaps, where there are two, of (N, T, R) and (N, T)."""
+    whole = alive & known.all(2)
+    return torch.where(whole.sum(1, keepdim=True) > 1, whole, alive)
+
+
+def _moments(x: Tensor, counted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean, and second and fourth central moment over time, each (N, R), of (N, T, R) at steps (N, T)."""
+    weights = counted.unsqueeze(2).to(x.dtype)
+    count = weights.sum(1)
+    mean = (x * weights).sum(1) / count
+    squares = (x - mean.unsqueeze(1)).square() * weights
+    return mean, squares.sum(1) / count, squares.square().sum(1) / count
 
 
 def _time_mean(x: Tensor, alive: Tensor) -> Tensor:

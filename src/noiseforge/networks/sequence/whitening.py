@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from noiseforge.errors import UserError
-
 NEGLIGIBLE = 1e-7
 """Share of the largest variance under which a direction counts as an exact dependency between columns."""
 
@@ -30,11 +28,12 @@ class Whitening(nn.Module):
         self.register_buffer("kept", torch.ones(features))
 
     @torch.no_grad()
-    def fit(self, rows: Tensor) -> None:
+    def fit(self, rows: Tensor, differences: Tensor | None = None) -> None:
         """Takes mean and covariance from rows (n, D) without gaps; the largest component comes first.
 
-        Raises:
-            UserError: nothing varies at all.
+        With the differences (m, D) of a step and the one before it, components are turned until the steps of one do
+        not correlate with those of another either (Switzer and Green 1984), and the smoothest comes first: so noise
+        that is drawn component by component does not roughen a smooth column. Of constant columns nothing is kept.
         """
         rows = rows.double()
         mean = rows.mean(0)
@@ -42,13 +41,15 @@ class Whitening(nn.Module):
         variances, directions = variances.flip(0), directions.flip(1)
         if not variances.numel():
             return
-        if variances[0] <= 0:
-            raise UserError("all columns are constant: there is nothing to learn")
         kept = variances > NEGLIGIBLE * variances[0]
         scales = variances.clamp(min=0).sqrt()
+        matrix, inverse = directions * torch.where(kept, 1 / scales, 0), (directions * torch.where(kept, scales, 0)).T
+        if differences is not None and len(differences) and kept.any():
+            turn = _least_change(differences.double() @ matrix[:, kept])
+            matrix[:, kept], inverse[kept] = matrix[:, kept] @ turn, turn.T @ inverse[kept]
         self.mean.copy_(mean)
-        self.matrix.copy_(directions * torch.where(kept, 1 / scales, 0))
-        self.inverse.copy_((directions * torch.where(kept, scales, 0)).T)
+        self.matrix.copy_(matrix)
+        self.inverse.copy_(inverse)
         self.kept.copy_(kept)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -65,6 +66,11 @@ class Whitening(nn.Module):
     def restore(self, components: Tensor) -> Tensor:
         """x of components (..., D)."""
         return self.unrotated(components) + self.mean
+
+
+def _least_change(differences: Tensor) -> Tensor:
+    """(D, D) directions without correlation in differences (m, D) of components, that of the least change first."""
+    return torch.linalg.eigh(differences.T @ differences / len(differences))[1]
 
 
 def _product(x: Tensor, matrix: Tensor) -> Tensor:
