@@ -1,6 +1,6 @@
 """What generated series score, model by model, by judges that are too slow for every evaluation.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.sequence_models NAME RUN [RUN ...] [--strong 2] [--seeds 5]
+    OMP_NUM_THREADS=1 python -m benchmarks.sequence_models NAME RUN [RUN ...] [--strong 2] [--seeds 5] [--brief]
 
 Each run draws as many series as it was trained on, with its model of noise and without. Official scores are those of
 Yoon et al. (2019) against all training windows; strong judges have two layers of 32 and of 64 units, trained by the
@@ -115,9 +115,8 @@ def main() -> None:
     for path in chosen.runs:
         runs.append(measured(path, seeds=chosen.seeds, strong=chosen.strong, brief=chosen.brief))
         print(path.name, runs[-1], flush=True)
-    save(
-        chosen.name, f"python -m benchmarks.sequence_models {chosen.name} RUNS --strong {chosen.strong}", {"runs": runs}
-    )
+    command = f"python -m benchmarks.sequence_models {chosen.name} RUNS --strong {chosen.strong} --seeds {chosen.seeds}"
+    save(chosen.name, command + " --brief" * chosen.brief, {"runs": runs})
 
 
 if __name__ == "__main__":
