@@ -237,7 +237,8 @@ def _frame_column(column: Any, name: str, where: str) -> Cells:
         places = column.cat.codes.to_numpy().astype(np.float64)
         return Cells(name, np.where(places < 0, np.nan, places), tuple(map(str, dtype.categories)), kinds)
     if types.is_datetime64_any_dtype(dtype):
-        return Cells(name, _seconds(column), None, f"datetime64[us]{f',{dtype.tz}' if hasattr(dtype, 'tz') else ''}")
+        zone = f",{dtype.tz}" if hasattr(dtype, "tz") else ""
+        return Cells(name, _seconds(column), None, f"datetime64[{column.dt.unit}]{zone}")
     if types.is_bool_dtype(dtype) or types.is_numeric_dtype(dtype):
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)
         if np.isinf(values).any():

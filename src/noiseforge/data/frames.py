@@ -155,8 +155,8 @@ def _typed(values: np.ndarray, dtype: str, names: tuple[str, ...]) -> Any:
 def _dates(seconds: np.ndarray, dtype: str) -> Any:
     import pandas
 
-    stamps = pandas.Series((seconds * 1e6).round().astype("int64").astype("datetime64[us]"))
-    zone = dtype.partition(",")[2]
+    kind, _, zone = dtype.partition(",")
+    stamps = pandas.Series((seconds * 1e6).round().astype("int64").astype("datetime64[us]").astype(kind))
     return stamps.dt.tz_localize("UTC").dt.tz_convert(zone) if zone else stamps
 
 
