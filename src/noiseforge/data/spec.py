@@ -52,7 +52,7 @@ class Table(BaseModel):
     id_dtype: str = "int64"
     time_column: str | None = None
     time_dtype: str = "float64"
-    """Of dates such as `datetime64[us]`, with the time zone behind a comma where there is one; they count in seconds."""
+    """Of dates `datetime64[us]` or the like, with the time zone, if any, behind a comma; they count in seconds."""
     time_start: float = 0.0
     """The first time stamp of the first series; of dates, seconds since 1970."""
     time_step: float | None = None
