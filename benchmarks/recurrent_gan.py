@@ -17,58 +17,29 @@ from torch import Tensor, nn
 from torch.nn.functional import layer_norm, softplus
 
 from benchmarks.measure import interleave, ratio, save
-from noiseforge.data.spec import Batch, Data, Spec
+from benchmarks.throughput import Pictures, ours
+from noiseforge.data.spec import Data, Spec
 from noiseforge.models import build_model
 from noiseforge.recipes.load import read_recipe
 from noiseforge.recipes.schema import Recipe
-from noiseforge.training.loop import CHECK_EVERY
-from noiseforge.training.players import Training
-from noiseforge.training.processes import Processes
-from noiseforge.training.record import Tally
 
 COUNT, STEPS, FEATURES = 4096, 24, 6
 UPDATES = {"autoencoder": 8, "game": 20}
 SPEC = Spec(source="random walks", modality="sequence", shape=(STEPS, FEATURES), fingerprint="random")
 
 
-class Walks:
+class Walks(Pictures):
     """Random walks in memory: what they hold does not change the speed."""
 
     def __init__(self) -> None:
-        self.spec = SPEC
-        self.x = torch.randn(COUNT, STEPS, FEATURES, generator=torch.Generator().manual_seed(0)).cumsum(1) / STEPS
-
-    @property
-    def labels(self) -> None:
-        return None
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def batch(self, indices: Tensor) -> Batch:
-        return Batch(self.x[indices])
-
-    def subset(self, indices: Tensor) -> Walks:
-        raise ValueError("the benchmark's walks are taken whole")
+        super().__init__(SPEC, COUNT)
+        self.x = self.x.cumsum(1) / STEPS
 
 
 def recipe(phase: str) -> Recipe:
     """The recipe without its moving average; for the game, with an autoencoder that ends at once."""
     short = ["model.autoencoder.images=1", "model.residual_images=1"] if phase == "game" else []
     return read_recipe("sequence/stocks", ["train.average_halflife=0", *short])
-
-
-def ours(phase: str, data: Data) -> Callable[[], None]:
-    """Our loop, with its checks of the terms."""
-    training, tally = Training(recipe(phase), data, Processes.join("cpu")), Tally()
-
-    def run() -> None:
-        for done in range(1, UPDATES[phase] + 1):
-            tally.add(training.images, training.round())
-            if done % CHECK_EVERY == 0 or done == UPDATES[phase]:
-                tally.check()
-
-    return run
 
 
 def bare(phase: str, data: Data) -> Callable[[], None]:
@@ -164,7 +135,7 @@ def compare(rounds: int) -> dict[str, object]:
     data = Data(walks, walks, SPEC)
     outcome: dict[str, object] = {}
     for phase, updates in UPDATES.items():
-        seconds = interleave({"ours": ours(phase, data), "bare": bare(phase, data)}, rounds=rounds)
+        seconds = interleave({"ours": ours(recipe(phase), data, updates), "bare": bare(phase, data)}, rounds=rounds)
         count = updates * recipe(phase).train.batch
         outcome[phase] = {
             "series_per_second": {arm: round(count / sorted(s)[len(s) // 2]) for arm, s in seconds.items()},

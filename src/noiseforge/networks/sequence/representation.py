@@ -161,7 +161,7 @@ class Representation(nn.Module):
         if not self.normalise:
             return components[:, 0, :0]
         mean, variance, _ = _moments(components, _counted(known, alive))
-        return torch.cat([mean, (variance + FLATTEST**2).log() / 2], 1) * self.told
+        return _mean_and_log_scale(mean, variance) * self.told
 
     def _telling(self, components: Tensor, known: Tensor, alive: Tensor) -> Tensor:
         """(2·R,) 1 for a mean or scale in which series differ more than series of independent steps do."""
@@ -170,7 +170,7 @@ class Representation(nn.Module):
         steps = counted.float().sum() / len(counted)
         kurtosis = (fourth / variance.clamp(min=FLATTEST**4).square()).mean(0)
         chance = torch.cat([torch.ones_like(kurtosis), (kurtosis - 1).clamp(min=0) / 4]) / steps
-        differ = torch.cat([mean, (variance + FLATTEST**2).log() / 2], 1).var(0, correction=0)
+        differ = _mean_and_log_scale(mean, variance).var(0, correction=0)
         return (differ > BY_CHANCE * chance).to(components.dtype)
 
     def _mean_and_scale(self, level: Tensor) -> tuple[Tensor, Tensor]:
@@ -351,6 +351,11 @@ def _moments(x: Tensor, counted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     mean = (x * weights).sum(1) / count
     squares = (x - mean.unsqueeze(1)).square() * weights
     return mean, squares.sum(1) / count, squares.square().sum(1) / count
+
+
+def _mean_and_log_scale(mean: Tensor, variance: Tensor) -> Tensor:
+    """(N, 2·R) of (N, R) each."""
+    return torch.cat([mean, (variance + FLATTEST**2).log() / 2], 1)
 
 
 def _time_mean(x: Tensor, alive: Tensor) -> Tensor:
