@@ -244,6 +244,37 @@ def test_two_processes_equal_one_with_the_whole_batch(digits: Data, tmp_path: Pa
     assert apart < 1e-5 * moved
 
 
+SHARED = """
+import sys, torch
+from noiseforge.data.source import load_data
+from noiseforge.recipes.schema import Recipe
+from noiseforge.training.players import Training
+from noiseforge.training.processes import Processes
+import noiseforge.networks.sequence.principal as principal
+processes = Processes.join("cpu")
+principal.SQUARED_NORM = 128 * (1 + processes.rank)
+training = Training(Recipe.model_validate_json(sys.argv[1]), load_data("digit-rows"), processes)
+torch.save(training.model.state_dict(), sys.argv[2] + str(processes.rank))
+"""
+
+
+def test_what_the_first_process_takes_from_the_data_all_have(tmp_path: Path) -> None:
+    """Here the second one has another unit of codes; on another machine all of them are a little different."""
+    small = {"hidden": [8]}
+    model = {"kind": "latent_rgan", "generator": small, "discriminator": small, "autoencoder": {"code": 4, "hidden": 6}}
+    chosen = Recipe.model_validate(
+        {"data": {"source": "digit-rows"}, "model": model, "train": {"images": 16, "batch": 16}}
+    )
+    (tmp_path / "shared.py").write_text(SHARED)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+    command = [*launcher, tmp_path / "shared.py", chosen.model_dump_json(), tmp_path / "state"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    first, second = (torch.load(tmp_path / f"state{rank}", weights_only=True) for rank in (0, 1))
+    assert float(first["principal.scales"].square().sum()) == pytest.approx(128, rel=1e-3)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
 @pytest.mark.slow
 def test_a_killed_run_always_resumes(tmp_path: Path) -> None:
     """SIGKILL at moments from before the first checkpoint to the middle of later ones."""

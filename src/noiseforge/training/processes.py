@@ -92,6 +92,12 @@ class Processes:
         parts = flat.split([g.numel() for g in gradients])
         torch._foreach_copy_(gradients, [part.view_as(g) for part, g in zip(parts, gradients, strict=True)])
 
+    def share(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Gives every process what the first one has in these: machines round differently."""
+        if self.count > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor, 0)
+
     def any(self, flag: bool) -> bool:
         """Whether the flag is up in any process."""
         if self.count == 1:

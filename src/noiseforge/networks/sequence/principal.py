@@ -47,6 +47,7 @@ class PrincipalCode(nn.Module):
     """Series (N, F) to codes (N, size), and back: what of them varies most, without correlation (Pearson 1901).
 
     Each direction keeps its scale, relative to the others, so that whoever judges codes sees most of what is most of
+    a series.
 
     Args:
         numbers: F of a series.
