@@ -1,8 +1,7 @@
-"""The latent recurrent GAN: codes of series, a game on them, a recurrent decoder, and a model of what it leaves out.
+"""The latent recurrent GAN: a recurrent autoencoder, a game on its codes, and a model of what it leaves out.
 
 After RTSGAN (Pei et al. 2021): the players of the game see one code for a whole series, so that no gradient penalty
-goes back through time. Its encoder is recurrent. Here a code is what series vary in most, in closed form: the game need
-not wait for it, and its first samples have the right mean and covariance.
+goes back through time, and a long series costs no more than its autoencoder.
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ from dataclasses import replace
 from functools import partial
 
 import torch
-from torch import Tensor
-from torch.nn.functional import pad
+from torch import Tensor, nn
+from torch.nn.functional import layer_norm
 
 from noiseforge.data.spec import Batch, Dataset, Spec
 from noiseforge.models.gan import GAN
@@ -21,88 +20,79 @@ from noiseforge.models.player import Moment, Player
 from noiseforge.models.series import CodingSeriesModel, Made
 from noiseforge.networks.build import build_generator
 from noiseforge.networks.mlp import MLPGenerator
-from noiseforge.networks.sequence.autoencoder import CodeGenerator, Decoded
+from noiseforge.networks.sequence.autoencoder import CodeGenerator
 from noiseforge.networks.sequence.levels import LevelMixture
 from noiseforge.networks.sequence.noise import ResidualNoise
-from noiseforge.networks.sequence.principal import PrincipalCode, code_size, octaves, powers
-from noiseforge.networks.sequence.representation import Parts, View
+from noiseforge.networks.sequence.representation import View
 from noiseforge.recipes.recurrent_settings import LatentRecurrentGANSettings
 
 Loss = Callable[[Batch, Moment], dict[str, Tensor]]
 
 
 class LatentRecurrentGAN(CodingSeriesModel):
-    """Four players: the decoder; on codes, discriminator and generator; and, after the decoder, the residual noise."""
+    """Four players: the autoencoder first; then, on its codes, discriminator and generator, and the residual noise."""
 
     def __init__(self, settings: LatentRecurrentGANSettings, spec: Spec, rng: torch.Generator):
-        steps, features = spec.shape
-        size = code_size(settings.autoencoder.code, steps * features)
-        latent = min(settings.latent, size)
+        chosen = settings.autoencoder
         super().__init__(
-            settings.autoencoder,
+            chosen,
             spec,
             rng,
-            latent=latent + settings.latent_categories,
-            code=size,
+            latent=settings.latent + settings.latent_categories,
+            code=chosen.code,
+            outputs=chosen.code,
             conditional=settings.conditional,
             normalise=settings.normalise,
         )
         levels = self.representation.levels
         self.width += levels + 1
         self.settings = settings
-        self.principal = PrincipalCode(self.representation.numbers, size)
-        seen = levels + size + len(octaves(size))
-        self.game = GAN(_drawing(settings, latent + levels + 1), _code_spec(spec, seen), rng)
-        network = build_generator(_drawing(settings, latent + levels), _code_spec(spec, 2 * size), rng)
+        self.game = GAN(_drawing(settings, levels + 1), _code_spec(spec, levels + chosen.code), rng)
+        network = build_generator(_drawing(settings, levels), _code_spec(spec, chosen.code), rng)
         assert isinstance(network, MLPGenerator)
         mixture = LevelMixture(levels, settings.level_components, self.classes)
-        codes = CodeGenerator(network, mixture, latent=latent, width=self.width, shape=size)
+        codes = CodeGenerator(network, mixture, latent=settings.latent, width=self.width, shape=chosen.code)
+        codes.initialise(rng)
         self.game.generator = codes  # type: ignore[assignment]
         self.noise: ResidualNoise | None = None
         if settings.noise == "model" and self.representation.widths[0]:
-            hidden, real = settings.autoencoder.hidden, self.representation.widths[0]
-            self.noise = ResidualNoise(hidden, real, levels=levels, chunk=self.chunk)
+            self.noise = ResidualNoise(chosen.hidden, self.representation.widths[0], levels=levels, chunk=self.chunk)
             self.noise.initialise(rng)
 
     def prepare(self, data: Dataset) -> None:
         super().prepare(data)
         batch = self.representation.some(data)
-        view = self.representation(batch.x, batch.length)
-        codes = self.game.get_submodule("generator")
-        assert isinstance(codes, CodeGenerator)
-        codes.mixture.fit(view.level, self.condition(batch.y), self.representation.level_whitening.kept)
-        self.principal.fit(self.representation.flat(view))
-        codes.scales.copy_(self.principal.scales)
-
-    def parts(self, code: Tensor, decoded: Decoded) -> Parts:
-        """What the principal components are, and what the decoder adds to them."""
-        linear = self.representation.real_of(self.principal.restore(code[:, self.representation.levels :]))
-        outputs = decoded.outputs.float()
-        real = outputs[..., : linear.shape[2]] + linear
-        return super().parts(code, decoded._replace(outputs=torch.cat([real, outputs[..., linear.shape[2] :]], 2)))
+        level = self.representation(batch.x, batch.length).level
+        mixture = self.game.get_submodule("generator.mixture")
+        assert isinstance(mixture, LevelMixture)
+        mixture.fit(level, self.condition(batch.y), self.representation.level_whitening.kept)
 
     # -- the game ---------------------------------------------------------------------------------------------
 
     def players(self) -> list[Player]:
-        """The decoder until its images are seen, then the noise; the game on codes meanwhile."""
-        s, ready = self.settings, self.settings.autoencoder.images
-        players = [Player("decoder", self.decoder, self._decoder_loss, s.autoencoder, ends=ready)]
-        players += [replace(player, loss=self._on_codes(player.loss)) for player in self.game.players()]
+        """The autoencoder until its images are seen, then the others."""
+        s, begins = self.settings, self.settings.autoencoder.images
+        both = nn.ModuleList([self.encoder, self.decoder])
+        players = [Player("autoencoder", both, self._autoencoder_loss, s.autoencoder, ends=begins)]
+        for player in self.game.players():
+            players.append(replace(player, loss=self._on_codes(player.loss), begins=begins))
         if self.noise is not None:
-            ends, loss = ready + s.residual_images, partial(self._residual_loss, self.noise)
-            players.append(Player("residual", self.noise, loss, s.residual, begins=ready, ends=ends))
+            ends, loss = begins + s.residual_images, partial(self._residual_loss, self.noise)
+            players.append(Player("residual", self.noise, loss, s.residual, begins=begins, ends=ends))
         return players
 
-    def _decoder_loss(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+    def _autoencoder_loss(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
         s, y = self.settings.autoencoder, self.condition(batch.y)
         view = self.representation(batch.x, batch.length)
-        code, scales = self._code(view), self.principal.scales
-        jitter = s.jitter * scales * moment.noise.normal(len(code), len(scales))
-        decoded = self.decoder(code + pad(jitter, (code.shape[1] - len(scales), 0)), y)
+        code = self._code(view, y)
+        levels = self.representation.levels
+        shape = code[:, levels:]
+        jittered = torch.cat([code[:, :levels], shape + s.jitter * moment.noise.normal(*shape.shape)], 1)
+        decoded = self.decoder(jittered, y)
         parts = self.parts(code, decoded)
         errors = self.representation.errors(view, parts)
         count = view.known.sum().clamp(min=1)
-        terms = {"values": errors.square().sum() / count}
+        terms = {"values": errors.square().sum() / count, "isotropy": s.isotropy * isotropy(shape)}
         if s.difference:
             terms["differences"] = s.difference * errors.diff(dim=1).square().sum() / count
         for name, nats in self.choices(view, parts, decoded).items():
@@ -114,9 +104,8 @@ class LatentRecurrentGAN(CodingSeriesModel):
 
         def of_series(batch: Batch, moment: Moment) -> dict[str, Tensor]:
             with torch.no_grad():
-                codes = self.coded(batch.x, batch.length, None).float()
-                told = powers(codes[:, self.representation.levels :], self.principal.scales)
-            return loss(Batch(torch.cat([codes, told], 1), batch.y), moment)
+                codes = self.coded(batch.x, batch.length, self.condition(batch.y))
+            return loss(Batch(codes.float(), batch.y), moment)
 
         return of_series
 
@@ -125,7 +114,7 @@ class LatentRecurrentGAN(CodingSeriesModel):
         y = self.condition(batch.y)
         with torch.no_grad():
             view = self.representation(batch.x, batch.length)
-            code = self._code(view)
+            code = self._code(view, y)
             decoded = self.decoder(code, y)
             residual = self.representation.errors(view, self.parts(code, decoded))
         kept = self.representation.whitening.kept
@@ -139,7 +128,7 @@ class LatentRecurrentGAN(CodingSeriesModel):
         return self.game.latent(n, generator)
 
     def made(self, z: Tensor, y: Tensor | None, generator: torch.Generator | None, *, denoised: bool) -> Made:
-        code = self.game.render(z, y)[:, : self.representation.levels + len(self.principal.scales)]
+        code = self.game.render(z, y)
         decoded = self.decoder(code, y)
         if denoised or generator is None or self.noise is None:
             return self.draft(code, decoded, None, generator)
@@ -148,15 +137,16 @@ class LatentRecurrentGAN(CodingSeriesModel):
         return self.draft(code, decoded, noise, generator)
 
     def coded(self, x: Tensor, length: Tensor | None, y: Tensor | None) -> Tensor:
-        return self._code(self.representation(x, length))
+        return self._code(self.representation(x, length), y)
 
-    def _code(self, view: View) -> Tensor:
-        return torch.cat([view.level, self.principal(self.representation.flat(view))], 1)
+    def _code(self, view: View, y: Tensor | None) -> Tensor:
+        shape = self.encoder(view, y)
+        return torch.cat([view.level, layer_norm(shape, shape.shape[1:])], 1)
 
 
-def _drawing(settings: LatentRecurrentGANSettings, latent: int) -> LatentRecurrentGANSettings:
-    """The settings, with so many numbers of noise."""
-    return settings.model_copy(update={"latent": latent})
+def _drawing(settings: LatentRecurrentGANSettings, more: int) -> LatentRecurrentGANSettings:
+    """The settings, with so many more numbers of noise."""
+    return settings.model_copy(update={"latent": settings.latent + more})
 
 
 def _code_spec(spec: Spec, numbers: int) -> Spec:
@@ -168,3 +158,11 @@ def _code_spec(spec: Spec, numbers: int) -> Spec:
         value_range=None,
         fingerprint=spec.fingerprint,
     )
+
+
+def isotropy(codes: Tensor) -> Tensor:
+    """How far codes (N, d) are from mean 0 and covariance 1: the squared distance of both, for each dimension."""
+    mean = codes.mean(0)
+    covariance = (codes - mean).T @ (codes - mean) / len(codes)
+    unit = torch.eye(codes.shape[1], device=codes.device)
+    return (mean.square().sum() + (covariance - unit).square().sum()) / codes.shape[1]

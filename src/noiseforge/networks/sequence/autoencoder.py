@@ -1,4 +1,4 @@
-"""Networks between noise, codes and series: an encoder, a decoder that does not see its output, a generator."""
+"""Recurrent networks between series and one code for each: an encoder and a decoder that does not see its output."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import layer_norm
 
 from noiseforge.networks.blocks import CodeHead, LabelledLatent, initialise, scaled
 from noiseforge.networks.mlp import MLPGenerator
+from noiseforge.networks.sequence.initial import orthogonal
 from noiseforge.networks.sequence.levels import LevelMixture
 from noiseforge.networks.sequence.masks import chunked
-from noiseforge.networks.sequence.principal import powers
 from noiseforge.networks.sequence.recurrent import Cell, Recurrent
 from noiseforge.networks.sequence.representation import View
 
@@ -132,35 +132,38 @@ class SequenceDecoder(nn.Module):
 
 
 class CodeGenerator(nn.Module):
-    """Noise (N, width), and labels (N,) if there are classes, to codes: levels, a shape, and the shape's powers.
+    """Noise (N, width), and labels (N,) if there are classes, to codes: levels (N, levels) and a shape (N, shape).
 
-    Levels come from their mixture. Numbers of a shape are noise of their own scale, which a network that is told the
-    levels shifts and stretches: the game begins with a normal distribution of the right mean and covariance, and what
-    it learns is how shapes differ from that.
+    Levels come from their mixture. The shape is what a network, which is told the levels, gives beside a fixed
+    rotation of the noise: shapes are coded without correlation, so that the game begins with a normal distribution of
+    the right mean and covariance, and what it learns is how they differ from that.
 
     Args:
-        network: noise without that of the levels, the levels, and labels to (N, 2·shape), unbounded.
+        network: noise without that of the levels, the levels, and labels to (N, shape), unbounded.
         mixture: of the levels; its noise comes after the first `latent` numbers.
         latent: numbers of the noise before it.
         width: numbers of all noise.
-        shape: numbers of a shape.
+        shape: numbers of a shape; they are normalised as those of the encoder are.
     """
 
-    scales: Tensor
+    rotation: Tensor
 
     def __init__(self, network: MLPGenerator, mixture: LevelMixture, *, latent: int, width: int, shape: int) -> None:
         super().__init__()
         self.network, self.mixture = network, mixture
         drawn = mixture.levels + 1
         self.parts = [latent, drawn, width - latent - drawn]
-        self.register_buffer("scales", torch.ones(shape))
+        self.register_buffer("rotation", torch.zeros(shape, width - drawn))
+
+    def initialise(self, rng: torch.Generator) -> None:
+        """Draws the rotation; the network has been drawn, and begins small."""
+        shape, latent = self.rotation.shape
+        self.rotation.copy_(orthogonal(max(shape, latent), rng)[:shape, :latent])
         with torch.no_grad():
-            network.output.weight.mul_(START)
+            self.network.output.weight.mul_(START)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         own, drawn, category = z.split(self.parts, 1)
-        level = self.mixture(drawn, y).to(z.dtype)
-        shift, stretch = self.network(torch.cat([own, level, category], 1), y).chunk(2, 1)
-        own = pad(own, (0, shift.shape[1] - own.shape[1]))
-        shape = self.scales * (shift + own * stretch.tanh().exp())
-        return torch.cat([level, shape, powers(shape, self.scales)], 1)
+        level, noise = self.mixture(drawn, y).to(z.dtype), torch.cat([own, category], 1)
+        shape = noise @ self.rotation.T + self.network(torch.cat([own, level, category], 1), y)
+        return torch.cat([level, layer_norm(shape, shape.shape[1:])], 1)
