@@ -54,6 +54,13 @@ def test_states_are_those_of_the_textbook_and_stay_after_the_end() -> None:
             torch.testing.assert_close(states[-1, run, :, series], state)
 
 
+def test_judges_learn_where_gradients_are_off() -> None:
+    real, fake = filled(waves(60)), filled(noise(60))
+    usual = discriminative_score(real, fake, seeds=(0,), judge=SHORT)
+    with torch.no_grad():
+        assert torch.equal(discriminative_score(real, fake, seeds=(0,), judge=SHORT).auc, usual.auc)
+
+
 def test_runs_together_give_what_each_gives_alone() -> None:
     real, fake, other = filled(waves(60)), filled(noise(60)), filled(waves(60, seed=3))
     together = told_apart([Pair(real, fake), Pair(real, other)], seeds=(0, 1), judge=SHORT)

@@ -85,8 +85,9 @@ class Store:
         return self.x[rows].permute(2, 0, 3, 1).contiguous(), self.length[rows]
 
 
+@torch.enable_grad()
 def train(network: Recurrent, loss: Callable[[], Tensor], judge: Judge, progress: Progress | None) -> None:
-    """Trains all runs at once by Adam; the loss is a sum over runs, so that none feels another."""
+    """Trains all runs at once by Adam, under `no_grad` too; the loss is a sum over runs, so that none feels another."""
     optimiser = torch.optim.Adam(network.parameters(), lr=judge.rate)
     for step in range(judge.iterations):
         if judge.cosine:
