@@ -64,7 +64,7 @@ class Training:
         self.model = build_model(recipe.model, data.spec, torch.Generator().manual_seed(recipe.seed))
         self.model.prepare(data.train)
         self.model.to(processes.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        processes.share(self.model.buffers())
+        processes.share(self.model.state_dict().values())
         players = self.model.players()
         self.seats = [Seat(player, alone=len(players) == 1) for player in players]
         self.averages = {
