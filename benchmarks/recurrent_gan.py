@@ -2,9 +2,9 @@
 
     python -m benchmarks.recurrent_gan [--rounds 15]
 
-The recipe `sequence/stocks` (windows of 24 steps of 6 columns, batches of 256, fp32), one thread. Its two phases are
-measured apart, the autoencoder and then the game on codes with both gradient penalties; in each our loop and one by
-hand take turns. No arm keeps a moving average or writes files.
+The recipe `sequence/stocks` (windows of 24 steps of 6 columns, batches of 256, fp32), one thread. Its two long phases
+are measured apart, the game on codes with both gradient penalties while the decoder learns beside it, and the game
+alone; in each our loop and one by hand take turns. No arm keeps a moving average or writes files.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import layer_norm, softplus
+from torch.nn.functional import pad, softplus
 
 from benchmarks.measure import interleave, ratio, save
 from benchmarks.throughput import Pictures, ours
@@ -24,7 +24,7 @@ from noiseforge.recipes.load import read_recipe
 from noiseforge.recipes.schema import Recipe
 
 COUNT, STEPS, FEATURES = 4096, 24, 6
-UPDATES = {"autoencoder": 8, "game": 20}
+UPDATES = {"game and decoder": 8, "game": 20}
 SPEC = Spec(source="random walks", modality="sequence", shape=(STEPS, FEATURES), fingerprint="random")
 
 
@@ -37,7 +37,7 @@ class Walks(Pictures):
 
 
 def recipe(phase: str) -> Recipe:
-    """The recipe without its moving average; for the game, with an autoencoder that ends at once."""
+    """The recipe without its moving average; for the game alone, with a decoder that ends at once."""
     short = ["model.autoencoder.images=1", "model.residual_images=1"] if phase == "game" else []
     return read_recipe("sequence/stocks", ["train.average_halflife=0", *short])
 
@@ -52,32 +52,34 @@ def bare(phase: str, data: Data) -> Callable[[], None]:
     def real() -> Tensor:
         return data.train.batch(torch.randint(COUNT, (size,), generator=draws)).x
 
-    step = _autoencoder(model, real, draws) if phase == "autoencoder" else _game(model, real, draws)
+    steps = (
+        [_game(model, real, draws)] if phase == "game" else [_decoder(model, real, draws), _game(model, real, draws)]
+    )
 
     def run() -> None:
         for _ in range(UPDATES[phase]):
-            step()
+            for step in steps:
+                step()
 
     return run
 
 
-def _autoencoder(model: nn.Module, real: Callable[[], Tensor], draws: torch.Generator) -> Callable[[], None]:
-    settings, shown = model.settings.autoencoder, model.representation
-    parameters = [*model.encoder.parameters(), *model.decoder.parameters()]
+def _decoder(model: nn.Module, real: Callable[[], Tensor], draws: torch.Generator) -> Callable[[], None]:
+    settings, shown, principal = model.settings.autoencoder, model.representation, model.principal
+    parameters = list(model.decoder.parameters())
     optimiser = _adam(parameters, settings)
-    unit = torch.eye(settings.code)
 
     def step() -> None:
         view = shown(real(), None)
-        shape = layer_norm(model.encoder(view, None), (settings.code,))
-        noisy = shape + settings.jitter * torch.randn(shape.shape, generator=draws)
-        code = torch.cat([view.level, noisy], 1)
-        error = shown.errors(view, shown.parts(model.decoder(code, None).outputs, view.level))
-        mean = shape.mean(0)
-        covariance = (shape - mean).T @ (shape - mean) / len(shape)
-        isotropy = (mean.square().sum() + (covariance - unit).square().sum()) / settings.code
+        shape = principal(shown.flat(view))
+        share = settings.jitter * torch.rand(len(shape), 1, generator=draws)
+        jitter = share * principal.scales * torch.randn(shape.shape, generator=draws)
+        outputs = model.decoder(torch.cat([view.level, shape + jitter], 1), None).outputs
+        linear = shown.steps_of(principal.restore(shape))[..., : shown.widths[0]]
+        outputs = outputs + pad(linear, (0, outputs.shape[2] - linear.shape[2]))
+        error = shown.errors(view, shown.parts(outputs, view.level))
         squares = error.square().sum() + settings.difference * error.diff(dim=1).square().sum()
-        (squares / view.known.sum() + settings.isotropy * isotropy).backward()
+        (squares / view.known.sum()).backward()
         nn.utils.clip_grad_norm_(parameters, settings.clip_norm)
         optimiser.step()
         optimiser.zero_grad()
@@ -94,11 +96,10 @@ def _game(model: nn.Module, real: Callable[[], Tensor], draws: torch.Generator) 
 
     def codes() -> Tensor:
         view = shown(real(), None)
-        shape = model.encoder(view, None)
-        return torch.cat([view.level, layer_norm(shape, shape.shape[1:])], 1)
+        return torch.cat([view.level, model.principal(shown.flat(view))], 1)
 
     def latents(count: int) -> Tensor:
-        return torch.randn(count, settings.latent + shown.levels + 1, generator=draws)
+        return torch.randn(count, model.width, generator=draws)
 
     def update(player: str, loss: Tensor) -> None:
         loss.backward(inputs=list(getattr(game, player).parameters()))

@@ -250,16 +250,16 @@ from noiseforge.data.source import load_data
 from noiseforge.recipes.schema import Recipe
 from noiseforge.training.players import Training
 from noiseforge.training.processes import Processes
-from noiseforge.networks.sequence import representation
+import noiseforge.networks.sequence.principal as principal
 processes = Processes.join("cpu")
-representation.PREPARED //= 1 + 1000 * processes.rank
+principal.SQUARED_NORM = 128 * (1 + processes.rank)
 training = Training(Recipe.model_validate_json(sys.argv[1]), load_data("digit-rows"), processes)
 torch.save(training.model.state_dict(), sys.argv[2] + str(processes.rank))
 """
 
 
 def test_what_the_first_process_takes_from_the_data_all_have(tmp_path: Path) -> None:
-    """Here the second one sees a thousandth of it; on another machine it would round differently."""
+    """Here the second one has another unit of codes; on another machine all of them are a little different."""
     small = {"hidden": [8]}
     model = {"kind": "latent_rgan", "generator": small, "discriminator": small, "autoencoder": {"code": 4, "hidden": 6}}
     chosen = Recipe.model_validate(

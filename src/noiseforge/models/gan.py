@@ -16,7 +16,7 @@ from noiseforge.data.spec import Batch, Spec
 from noiseforge.models.latent import LatentModel
 from noiseforge.models.player import Moment, Player
 from noiseforge.networks.blocks import pack
-from noiseforge.networks.build import build_discriminator, build_generator
+from noiseforge.networks.build import Discriminator, Generator, build_discriminator, build_generator
 from noiseforge.objectives.adversarial import LOSSES, feature_matching
 from noiseforge.objectives.penalties import clip_weights, gradient_norms_squared, gradient_penalty
 from noiseforge.recipes.schedule import value_at
@@ -26,9 +26,23 @@ log = logging.getLogger(__name__)
 
 
 class GAN(LatentModel):
-    """Two networks and their game. Labels come from the real batch, so that paired losses compare like with like."""
+    """Two networks and their game. Labels come from the real batch, so that paired losses compare like with like.
 
-    def __init__(self, settings: AdversarialSettings, spec: Spec, rng: torch.Generator):
+    Args:
+        settings: of the game and its networks.
+        spec: what an example is.
+        rng: draws the weights.
+        players: a generator and a discriminator in place of those that the settings ask for.
+    """
+
+    def __init__(
+        self,
+        settings: AdversarialSettings,
+        spec: Spec,
+        rng: torch.Generator,
+        *,
+        players: tuple[Generator, Discriminator] | None = None,
+    ):
         width = settings.latent + settings.latent_categories
         super().__init__(width, conditional=settings.conditional, spec=spec)
         if settings.penalty_every > 1:
@@ -38,8 +52,9 @@ class GAN(LatentModel):
                 settings.penalty_every,
             )
         self.settings = settings
-        self.generator = build_generator(settings, spec, rng)
-        self.discriminator = build_discriminator(settings, spec, rng)
+        if players is None:
+            players = build_generator(settings, spec, rng), build_discriminator(settings, spec, rng)
+        self.generator, self.discriminator = players
         self._augment = parse(settings.augment, modality=spec.modality)
         self._loss = LOSSES[settings.loss]
 

@@ -1,98 +1,126 @@
-"""The latent recurrent GAN: a recurrent autoencoder, a game on its codes, and a model of what it leaves out.
+"""The latent recurrent GAN: codes of series, a game on them, a recurrent decoder, and a model of what it leaves out.
 
 After RTSGAN (Pei et al. 2021): the players of the game see one code for a whole series, so that no gradient penalty
-goes back through time, and a long series costs no more than its autoencoder.
+goes back through time. Its encoder is recurrent. Here a code is what series vary in most, in closed form: the game need
+not wait for it, and its first samples have the right mean and covariance.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import layer_norm
+from torch import Tensor
+from torch.nn.functional import pad
 
 from noiseforge.data.spec import Batch, Dataset, Spec
 from noiseforge.models.gan import GAN
 from noiseforge.models.player import Moment, Player
 from noiseforge.models.series import CodingSeriesModel, Made
-from noiseforge.networks.build import build_generator
-from noiseforge.networks.mlp import MLPGenerator
-from noiseforge.networks.sequence.autoencoder import CodeGenerator
+from noiseforge.networks.build import build_discriminator, build_generator
+from noiseforge.networks.mlp import MLPDiscriminator, MLPGenerator
+from noiseforge.networks.sequence.autoencoder import Decoded
+from noiseforge.networks.sequence.codes import CodeDiscriminator, CodeGenerator, Textures
 from noiseforge.networks.sequence.levels import LevelMixture
 from noiseforge.networks.sequence.noise import ResidualNoise
-from noiseforge.networks.sequence.representation import View
+from noiseforge.networks.sequence.principal import PrincipalCode, code_size
+from noiseforge.networks.sequence.representation import Parts, View
 from noiseforge.recipes.recurrent_settings import LatentRecurrentGANSettings
 
 Loss = Callable[[Batch, Moment], dict[str, Tensor]]
 
 
 class LatentRecurrentGAN(CodingSeriesModel):
-    """Four players: the autoencoder first; then, on its codes, discriminator and generator, and the residual noise."""
+    """Four players: the decoder; on codes, discriminator and generator; and, after the decoder, the residual noise."""
 
     def __init__(self, settings: LatentRecurrentGANSettings, spec: Spec, rng: torch.Generator):
-        chosen = settings.autoencoder
+        size = code_size(settings.autoencoder.code, math.prod(spec.shape))
+        latent = min(settings.latent, size)
         super().__init__(
-            chosen,
+            settings.autoencoder,
             spec,
             rng,
-            latent=settings.latent + settings.latent_categories,
-            code=chosen.code,
-            outputs=chosen.code,
+            latent=latent + settings.latent_categories,
+            code=size,
             conditional=settings.conditional,
             normalise=settings.normalise,
         )
-        levels = self.representation.levels
-        self.width += levels + 1
+        self.width += self.representation.levels + 1
         self.settings = settings
-        self.game = GAN(_drawing(settings, levels + 1), _code_spec(spec, levels + chosen.code), rng)
-        network = build_generator(_drawing(settings, levels), _code_spec(spec, chosen.code), rng)
-        assert isinstance(network, MLPGenerator)
-        mixture = LevelMixture(levels, settings.level_components, self.classes)
-        codes = CodeGenerator(network, mixture, latent=settings.latent, width=self.width, shape=chosen.code)
-        codes.initialise(rng)
-        self.game.generator = codes  # type: ignore[assignment]
+        self.principal = PrincipalCode(self.representation.numbers, size)
+        self.game = self._game(latent, rng)
         self.noise: ResidualNoise | None = None
         if settings.noise == "model" and self.representation.widths[0]:
-            self.noise = ResidualNoise(chosen.hidden, self.representation.widths[0], levels=levels, chunk=self.chunk)
+            hidden, real = settings.autoencoder.hidden, self.representation.widths[0]
+            self.noise = ResidualNoise(hidden, real, levels=self.representation.levels, chunk=self.chunk)
             self.noise.initialise(rng)
+
+    def _game(self, latent: int, rng: torch.Generator) -> GAN:
+        """Of codes with so many numbers of noise beside that of the levels."""
+        settings, levels, size = self.settings, self.representation.levels, len(self.principal.scales)
+        mixture = LevelMixture(levels, settings.level_components, self.classes)
+        drawn = build_generator(_drawing(settings, latent + levels), _code_spec(self.spec, 2 * size), rng)
+        assert isinstance(drawn, MLPGenerator)
+        generator = CodeGenerator(drawn, mixture, latent=latent, width=self.width, shape=size)
+        textures = Textures(self.representation.steps, self.representation.outputs + 1)
+        seen = build_discriminator(settings, _code_spec(self.spec, levels + size + textures.numbers), rng)
+        assert isinstance(seen, MLPDiscriminator)
+        discriminator = CodeDiscriminator(seen, textures, self._restored, levels + size)
+        discriminator.initialise(rng)
+        drawing, spec = _drawing(settings, latent + levels + 1), _code_spec(self.spec, levels + size)
+        return GAN(drawing, spec, rng, players=(generator, discriminator))  # type: ignore[arg-type]
 
     def prepare(self, data: Dataset) -> None:
         super().prepare(data)
         batch = self.representation.some(data)
-        level = self.representation(batch.x, batch.length).level
-        mixture = self.game.get_submodule("generator.mixture")
-        assert isinstance(mixture, LevelMixture)
-        mixture.fit(level, self.condition(batch.y), self.representation.level_whitening.kept)
+        view = self.representation(batch.x, batch.length)
+        series = self.representation.flat(view)
+        generator, discriminator = self.game.generator, self.game.discriminator
+        assert isinstance(generator, CodeGenerator)
+        assert isinstance(discriminator, CodeDiscriminator)
+        generator.mixture.fit(view.level, self.condition(batch.y), self.representation.level_whitening.kept)
+        self.principal.fit(series)
+        generator.scales.copy_(self.principal.scales)
+        discriminator.textures.fit(self.representation.steps_of(series))
+
+    def _restored(self, code: Tensor) -> Tensor:
+        """What codes tell in closed form of each step of a series: (N, T, outputs + 1)."""
+        return self.representation.steps_of(self.principal.restore(code[:, self.representation.levels :]))
+
+    def parts(self, code: Tensor, decoded: Decoded) -> Parts:
+        """What the principal components are, and what the decoder adds to them."""
+        outputs = decoded.outputs.float()
+        linear = self._restored(code)[..., : self.representation.widths[0]]
+        real = outputs[..., : linear.shape[2]] + linear
+        return super().parts(code, decoded._replace(outputs=torch.cat([real, outputs[..., linear.shape[2] :]], 2)))
 
     # -- the game ---------------------------------------------------------------------------------------------
 
     def players(self) -> list[Player]:
-        """The autoencoder until its images are seen, then the others."""
-        s, begins = self.settings, self.settings.autoencoder.images
-        both = nn.ModuleList([self.encoder, self.decoder])
-        players = [Player("autoencoder", both, self._autoencoder_loss, s.autoencoder, ends=begins)]
-        for player in self.game.players():
-            players.append(replace(player, loss=self._on_codes(player.loss), begins=begins))
+        """The decoder until its images are seen, then the noise; the game on codes meanwhile."""
+        s, ready = self.settings, self.settings.autoencoder.images
+        players = [Player("decoder", self.decoder, self._decoder_loss, s.autoencoder, ends=ready)]
+        players += [replace(player, loss=self._on_codes(player.loss)) for player in self.game.players()]
         if self.noise is not None:
-            ends, loss = begins + s.residual_images, partial(self._residual_loss, self.noise)
-            players.append(Player("residual", self.noise, loss, s.residual, begins=begins, ends=ends))
+            ends, loss = ready + s.residual_images, partial(self._residual_loss, self.noise)
+            players.append(Player("residual", self.noise, loss, s.residual, begins=ready, ends=ends))
         return players
 
-    def _autoencoder_loss(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+    def _decoder_loss(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
         s, y = self.settings.autoencoder, self.condition(batch.y)
         view = self.representation(batch.x, batch.length)
-        code = self._code(view, y)
-        levels = self.representation.levels
-        shape = code[:, levels:]
-        jittered = torch.cat([code[:, :levels], shape + s.jitter * moment.noise.normal(*shape.shape)], 1)
-        decoded = self.decoder(jittered, y)
+        code, scales = self._code(view), self.principal.scales
+        # Some codes nearly as they are, others mostly noise: what is made is between, and is to be as sure of itself.
+        share = s.jitter * (moment.noise.uniform(len(code), 1) + 1) / 2
+        jitter = share * scales * moment.noise.normal(len(code), len(scales))
+        decoded = self.decoder(code + pad(jitter, (code.shape[1] - len(scales), 0)), y)
         parts = self.parts(code, decoded)
         errors = self.representation.errors(view, parts)
         count = view.known.sum().clamp(min=1)
-        terms = {"values": errors.square().sum() / count, "isotropy": s.isotropy * isotropy(shape)}
+        terms = {"values": errors.square().sum() / count}
         if s.difference:
             terms["differences"] = s.difference * errors.diff(dim=1).square().sum() / count
         for name, nats in self.choices(view, parts, decoded).items():
@@ -104,8 +132,8 @@ class LatentRecurrentGAN(CodingSeriesModel):
 
         def of_series(batch: Batch, moment: Moment) -> dict[str, Tensor]:
             with torch.no_grad():
-                codes = self.coded(batch.x, batch.length, self.condition(batch.y))
-            return loss(Batch(codes.float(), batch.y), moment)
+                codes = self.coded(batch.x, batch.length, None).float()
+            return loss(Batch(codes, batch.y), moment)
 
         return of_series
 
@@ -114,7 +142,7 @@ class LatentRecurrentGAN(CodingSeriesModel):
         y = self.condition(batch.y)
         with torch.no_grad():
             view = self.representation(batch.x, batch.length)
-            code = self._code(view, y)
+            code = self._code(view)
             decoded = self.decoder(code, y)
             residual = self.representation.errors(view, self.parts(code, decoded))
         kept = self.representation.whitening.kept
@@ -137,16 +165,15 @@ class LatentRecurrentGAN(CodingSeriesModel):
         return self.draft(code, decoded, noise, generator)
 
     def coded(self, x: Tensor, length: Tensor | None, y: Tensor | None) -> Tensor:
-        return self._code(self.representation(x, length), y)
+        return self._code(self.representation(x, length))
 
-    def _code(self, view: View, y: Tensor | None) -> Tensor:
-        shape = self.encoder(view, y)
-        return torch.cat([view.level, layer_norm(shape, shape.shape[1:])], 1)
+    def _code(self, view: View) -> Tensor:
+        return torch.cat([view.level, self.principal(self.representation.flat(view))], 1)
 
 
-def _drawing(settings: LatentRecurrentGANSettings, more: int) -> LatentRecurrentGANSettings:
-    """The settings, with so many more numbers of noise."""
-    return settings.model_copy(update={"latent": settings.latent + more})
+def _drawing(settings: LatentRecurrentGANSettings, latent: int) -> LatentRecurrentGANSettings:
+    """The settings, with so many numbers of noise."""
+    return settings.model_copy(update={"latent": latent})
 
 
 def _code_spec(spec: Spec, numbers: int) -> Spec:
@@ -158,11 +185,3 @@ def _code_spec(spec: Spec, numbers: int) -> Spec:
         value_range=None,
         fingerprint=spec.fingerprint,
     )
-
-
-def isotropy(codes: Tensor) -> Tensor:
-    """How far codes (N, d) are from mean 0 and covariance 1: the squared distance of both, for each dimension."""
-    mean = codes.mean(0)
-    covariance = (codes - mean).T @ (codes - mean) / len(codes)
-    unit = torch.eye(codes.shape[1], device=codes.device)
-    return (mean.square().sum() + (covariance - unit).square().sum()) / codes.shape[1]

@@ -25,20 +25,21 @@ class RecurrentVAE(CodingSeriesModel, EncodingModel):
     lengths have the probabilities that it gives them.
     """
 
-    encoder: SequenceEncoder
-
     def __init__(self, settings: RecurrentVAESettings, spec: Spec, rng: torch.Generator):
-        width = settings.latent
+        width, steps = settings.latent, spec.shape[0]
         super().__init__(
-            settings,
-            spec,
-            rng,
-            latent=width,
-            code=width,
-            outputs=2 * width,
-            conditional=settings.conditional,
-            normalise=False,
+            settings, spec, rng, latent=width, code=width, conditional=settings.conditional, normalise=False
         )
+        self.encoder = SequenceEncoder(
+            self.representation.inputs,
+            steps,
+            2 * width,
+            hidden=settings.hidden,
+            chunk=self.chunk,
+            cell=settings.cell,
+            classes=self.classes,
+        )
+        self.encoder.initialise(rng)
         self.settings = settings
         self.log_scale = nn.Parameter(torch.full((self.representation.widths[0],), math.log(settings.sigma)))
 

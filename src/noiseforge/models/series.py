@@ -12,7 +12,7 @@ from noiseforge.data.samples import Samples
 from noiseforge.data.spec import Dataset, Spec
 from noiseforge.errors import UserError
 from noiseforge.models.latent import CHUNK, LatentModel
-from noiseforge.networks.sequence.autoencoder import Decoded, SequenceDecoder, SequenceEncoder, chunk_for
+from noiseforge.networks.sequence.autoencoder import Decoded, SequenceDecoder, chunk_for
 from noiseforge.networks.sequence.representation import Parts, Representation, View
 from noiseforge.recipes.recurrent_settings import RecurrentNetworkSettings
 
@@ -88,15 +88,14 @@ class SeriesModel(LatentModel):
 
 
 class CodingSeriesModel(SeriesModel):
-    """A model of series that also codes them, by recurrent networks.
+    """A model of series that also codes them, and has a recurrent decoder.
 
     Args:
-        settings: of the networks.
+        settings: of the recurrent networks.
         spec: what a series is.
         rng: draws the weights.
         latent: dimensions of the prior.
         code: numbers that the decoder takes beside the levels.
-        outputs: numbers that the encoder gives.
         conditional: whether labels are a condition.
         normalise: whether each series is normalised by itself.
     """
@@ -109,7 +108,6 @@ class CodingSeriesModel(SeriesModel):
         *,
         latent: int,
         code: int,
-        outputs: int,
         conditional: bool,
         normalise: bool,
     ):
@@ -117,21 +115,16 @@ class CodingSeriesModel(SeriesModel):
         steps = spec.shape[0]
         self.representation = Representation(spec, normalise=normalise)
         self.chunk = settings.chunk or chunk_for(steps)
-        hidden, layers, cell, numbers = settings.hidden, settings.layers, settings.cell, self.representation.outputs
-        self.encoder = SequenceEncoder(
-            self.representation.inputs, steps, outputs, hidden=hidden, chunk=self.chunk, cell=cell, classes=self.classes
-        )
         self.decoder = SequenceDecoder(
             self.representation.levels + code,
-            numbers,
+            self.representation.outputs,
             steps,
-            hidden=hidden,
-            layers=layers,
+            hidden=settings.hidden,
+            layers=settings.layers,
             chunk=self.chunk,
-            cell=cell,
+            cell=settings.cell,
             classes=self.classes,
         )
-        self.encoder.initialise(rng)
         self.decoder.initialise(rng)
 
     def parts(self, code: Tensor, decoded: Decoded) -> Parts:

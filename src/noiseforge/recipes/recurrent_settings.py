@@ -29,25 +29,25 @@ class AutoencoderSettings(RecurrentNetworkSettings, OptimiserSettings):
     lr: Schedule = Ramp(start=3e-3, end=0.0, images=200_000)
     beta1: float = Field(0.9, ge=0, lt=1)
     clip_norm: float | None = Field(1.0, gt=0)
-    code: int = Field(64, ge=2)
-    """Numbers that a series is coded in, beside the levels of its components."""
-    isotropy: float = Field(0.1, ge=0, allow_inf_nan=False)
-    """Weight of what keeps codes of mean 0 and without correlation, where the game on them begins."""
-    jitter: float = Field(0.1, ge=0, allow_inf_nan=False)
-    """Standard deviation of the noise on the codes that the decoder learns from."""
+    code: int = Field(512, ge=1)
+    """Principal components that a series is coded in, beside its levels; fewer where it has no more numbers."""
+    jitter: float = Field(1.0, ge=0, allow_inf_nan=False)
+    """Standard deviation of the noise on the codes that the decoder learns from, in those of each number, at most: for
+    each series it is drawn anew, so that gaps and categories are as certain as a code is."""
     difference: float = Field(0.5, ge=0, allow_inf_nan=False)
     """Weight of the squared error of the differences from step to step, beside that of the values."""
     images: int = Field(200_000, ge=1)
-    """Series seen when it ends, and the game on its codes begins."""
+    """Series seen when the decoder ends, and the model of noise begins."""
 
 
 class LatentRecurrentGANSettings(AdversarialSettings):
-    """A recurrent autoencoder, a game on its codes, and a model of what it leaves out."""
+    """A game on codes, a recurrent decoder, and a model of what it leaves out."""
 
     kind: Literal["latent_rgan"] = "latent_rgan"
     network: Literal["mlp"] = "mlp"
     """Of the game on codes."""
-    latent: int = Field(96, ge=1)
+    latent: int = Field(512, ge=1)
+    """Numbers of noise, at most as many as a code has."""
     loss: Literal["minimax", "nonsaturating", "leastsquares", "hinge", "wasserstein", "relativistic"] = "relativistic"
     r1: Schedule = 1.0
     r2: Schedule = 1.0

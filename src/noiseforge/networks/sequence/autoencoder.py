@@ -1,4 +1,4 @@
-"""Recurrent networks between series and one code for each: an encoder and a decoder that does not see its output."""
+"""Networks between series and codes: an encoder, and a decoder that does not see its output."""
 
 from __future__ import annotations
 
@@ -7,20 +7,14 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import layer_norm
 
 from noiseforge.networks.blocks import CodeHead, LabelledLatent, initialise, scaled
-from noiseforge.networks.mlp import MLPGenerator
-from noiseforge.networks.sequence.initial import orthogonal
-from noiseforge.networks.sequence.levels import LevelMixture
 from noiseforge.networks.sequence.masks import chunked
 from noiseforge.networks.sequence.recurrent import Cell, Recurrent
 from noiseforge.networks.sequence.representation import View
 
 TIME = 16
 """Numbers of a code that a step of the decoder is told."""
-START = 0.1
-"""Share of its usual scale that the output of a code generator's network begins with."""
 LONGEST = 64
 """Steps of a recurrent network at most, where nothing else is asked for: longer series go in chunks."""
 
@@ -129,41 +123,3 @@ class SequenceDecoder(nn.Module):
         states = self.recurrent(inputs, state=tuple(tuple(parts.unbind(1)) for parts in starts)).outputs
         outputs = self.output(states).reshape(len(z), -1, self.outputs)[:, : self.steps]
         return Decoded(outputs, states, self.length(z))
-
-
-class CodeGenerator(nn.Module):
-    """Noise (N, width), and labels (N,) if there are classes, to codes: levels (N, levels) and a shape (N, shape).
-
-    Levels come from their mixture. The shape is what a network, which is told the levels, gives beside a fixed
-    rotation of the noise: shapes are coded without correlation, so that the game begins with a normal distribution of
-    the right mean and covariance, and what it learns is how they differ from that.
-
-    Args:
-        network: noise without that of the levels, the levels, and labels to (N, shape), unbounded.
-        mixture: of the levels; its noise comes after the first `latent` numbers.
-        latent: numbers of the noise before it.
-        width: numbers of all noise.
-        shape: numbers of a shape; they are normalised as those of the encoder are.
-    """
-
-    rotation: Tensor
-
-    def __init__(self, network: MLPGenerator, mixture: LevelMixture, *, latent: int, width: int, shape: int) -> None:
-        super().__init__()
-        self.network, self.mixture = network, mixture
-        drawn = mixture.levels + 1
-        self.parts = [latent, drawn, width - latent - drawn]
-        self.register_buffer("rotation", torch.zeros(shape, width - drawn))
-
-    def initialise(self, rng: torch.Generator) -> None:
-        """Draws the rotation; the network has been drawn, and begins small."""
-        shape, latent = self.rotation.shape
-        self.rotation.copy_(orthogonal(max(shape, latent), rng)[:shape, :latent])
-        with torch.no_grad():
-            self.network.output.weight.mul_(START)
-
-    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        own, drawn, category = z.split(self.parts, 1)
-        level, noise = self.mixture(drawn, y).to(z.dtype), torch.cat([own, category], 1)
-        shape = noise @ self.rotation.T + self.network(torch.cat([own, level, category], 1), y)
-        return torch.cat([level, layer_norm(shape, shape.shape[1:])], 1)

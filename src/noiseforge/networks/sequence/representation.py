@@ -97,6 +97,8 @@ class Representation(nn.Module):
         """Numbers of `Parts` for a whole series."""
         self.inputs = self.outputs + levels + 1
         """Numbers of a `View` a step."""
+        self.numbers = self.steps * (self.outputs + 1)
+        """Numbers of a `View` that differ from step to step, in all."""
 
     @torch.no_grad()
     def prepare(self, data: Dataset) -> None:
@@ -208,6 +210,16 @@ class Representation(nn.Module):
         wanted = (1 - (FLATTEST / scale).square()).clamp(min=0)
         factor = (wanted / variance.unsqueeze(1).clamp(min=FLATTEST**2)).sqrt()
         return (real - tells_mean * mean.unsqueeze(1)) * torch.where(tells_scale > 0, factor, 1)
+
+    def flat(self, view: View) -> Tensor:
+        """(N, numbers): components, categories, gaps and the end of all steps; without components that are noise."""
+        alive = view.alive.unsqueeze(2)
+        real = view.real * alive * self._coded()
+        return torch.cat([real, view.category, view.missing, alive.to(real.dtype)], 2).flatten(1)
+
+    def steps_of(self, flat: Tensor) -> Tensor:
+        """(N, T, outputs + 1) of what `flat` gives: components come first."""
+        return flat.unflatten(1, (self.steps, -1))
 
     def errors(self, view: View, parts: Parts) -> Tensor:
         """(N, T, R) normalised components of what the series has more than the decoder gave; a gap asks for nothing."""

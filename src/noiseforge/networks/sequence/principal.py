@@ -1,0 +1,76 @@
+"""Codes of series that are known in closed form: their principal components."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+LARGEST = 2**25
+"""Numbers of the directions of a code, at most: longer series have fewer of them."""
+NEGLIGIBLE = 1e-12
+"""Share of the mean square of a series under which a variance is none, but rounding."""
+EXACT = 2048
+"""Numbers of a series up to which the directions are those of the whole covariance."""
+SQUARED_NORM = 128
+"""Mean squared norm of a code: whatever its size, a gradient penalty means the same."""
+
+
+def code_size(wanted: int, numbers: int) -> int:
+    """Directions that a code of series of so many numbers has."""
+    return max(1, min(wanted, numbers, LARGEST // numbers))
+
+
+class PrincipalCode(nn.Module):
+    """Series (N, F) to codes (N, size), and back: what of them varies most, without correlation (Pearson 1901).
+
+    Each direction keeps its scale, relative to the others, so that whoever judges codes sees most of what is most of
+    a series.
+
+    Args:
+        numbers: F of a series.
+        size: numbers of a code.
+    """
+
+    mean: Tensor
+    directions: Tensor
+    unit: Tensor
+    scales: Tensor
+
+    def __init__(self, numbers: int, size: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(numbers))
+        self.register_buffer("directions", torch.zeros(numbers, size))
+        self.register_buffer("unit", torch.ones(()))
+        self.register_buffer("scales", torch.zeros(size))
+
+    @torch.no_grad()
+    def fit(self, series: Tensor) -> None:
+        """Takes the directions, of the largest variance first, from (n, F)."""
+        mean = series.mean(0)
+        centred, size = series - mean, self.directions.shape[1]
+        if series.shape[1] <= EXACT:
+            exact = centred.double()
+            variances, directions = torch.linalg.eigh(exact.T @ exact / len(series))
+            variances, directions = variances.flip(0)[:size], directions.flip(1)[:, :size]
+        else:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                _, sizes, directions = torch.svd_lowrank(centred, q=min(size, len(series)), niter=4)
+            variances = sizes.square() / len(series)
+        found = len(variances)
+        variances = torch.where(variances > NEGLIGIBLE * series.square().sum(1).mean(), variances, 0)
+        scales = variances.sqrt().float()
+        unit = scales.square().sum().div(SQUARED_NORM).sqrt()
+        self.unit.copy_(torch.where(unit > 0, unit, 1))
+        self.mean.copy_(mean)
+        self.directions[:, :found] = directions.float() * (scales > 0)
+        self.scales[:found] = scales / self.unit
+
+    def forward(self, series: Tensor) -> Tensor:
+        with torch.autocast(series.device.type, enabled=False):
+            return (series.float() - self.mean) @ self.directions / self.unit
+
+    def restore(self, code: Tensor) -> Tensor:
+        """(N, F) of codes (N, size): 0 beside the mean in all other directions."""
+        with torch.autocast(code.device.type, enabled=False):
+            return self.mean + code.float() * self.unit @ self.directions.T
