@@ -72,8 +72,7 @@ def _decoder(model: nn.Module, real: Callable[[], Tensor], draws: torch.Generato
     def step() -> None:
         view = shown(real(), None)
         shape = principal(shown.flat(view))
-        share = settings.jitter * torch.rand(len(shape), 1, generator=draws)
-        jitter = share * principal.scales * torch.randn(shape.shape, generator=draws)
+        jitter = settings.jitter * principal.scales * torch.randn(shape.shape, generator=draws)
         outputs = model.decoder(torch.cat([view.level, shape + jitter], 1), None).outputs
         linear = shown.steps_of(principal.restore(shape))[..., : shown.widths[0]]
         outputs = outputs + pad(linear, (0, outputs.shape[2] - linear.shape[2]))

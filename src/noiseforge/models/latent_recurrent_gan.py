@@ -112,20 +112,27 @@ class LatentRecurrentGAN(CodingSeriesModel):
     def _decoder_loss(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
         s, y = self.settings.autoencoder, self.condition(batch.y)
         view = self.representation(batch.x, batch.length)
-        code, scales = self._code(view), self.principal.scales
-        # Some codes nearly as they are, others mostly noise: what is made is between, and is to be as sure of itself.
-        share = s.jitter * (moment.noise.uniform(len(code), 1) + 1) / 2
-        jitter = share * scales * moment.noise.normal(len(code), len(scales))
-        decoded = self.decoder(code + pad(jitter, (code.shape[1] - len(scales), 0)), y)
-        parts = self.parts(code, decoded)
+        code = self._code(view)
+        parts = self.parts(code, self.decoder(self._jittered(code, s.jitter, moment), y))
         errors = self.representation.errors(view, parts)
         count = view.known.sum().clamp(min=1)
         terms = {"values": errors.square().sum() / count}
         if s.difference:
             terms["differences"] = s.difference * errors.diff(dim=1).square().sum() / count
-        for name, nats in self.choices(view, parts, decoded).items():
-            terms[name] = nats.sum() / view.alive.sum()
+        if self.representation.chooses:
+            # From codes of which some are nearly as they are and others mostly noise. What a generator makes is between
+            # them, and gaps, categories and lengths are to be no surer than it is.
+            share = (moment.noise.uniform(len(code), 1) + 1) / 2
+            unsure = self.decoder(self._jittered(code, share, moment), y)
+            for name, nats in self.choices(view, self.parts(code, unsure), unsure).items():
+                terms[name] = nats.sum() / view.alive.sum()
         return terms
+
+    def _jittered(self, code: Tensor, share: Tensor | float, moment: Moment) -> Tensor:
+        """Codes, with noise in their shapes of this share of each number's scale."""
+        scales = self.principal.scales
+        noise = share * scales * moment.noise.normal(len(code), len(scales))
+        return code + pad(noise, (code.shape[1] - len(scales), 0))
 
     def _on_codes(self, loss: Loss) -> Loss:
         """A loss of the game, of codes in place of series."""

@@ -31,9 +31,8 @@ class AutoencoderSettings(RecurrentNetworkSettings, OptimiserSettings):
     clip_norm: float | None = Field(1.0, gt=0)
     code: int = Field(512, ge=1)
     """Principal components that a series is coded in, beside its levels; fewer where it has no more numbers."""
-    jitter: float = Field(1.0, ge=0, allow_inf_nan=False)
-    """Standard deviation of the noise on the codes that the decoder learns from, in those of each number, at most: for
-    each series it is drawn anew, so that gaps and categories are as certain as a code is."""
+    jitter: float = Field(0.1, ge=0, allow_inf_nan=False)
+    """Standard deviation of the noise on the codes that the decoder learns values from, in those of each number."""
     difference: float = Field(0.5, ge=0, allow_inf_nan=False)
     """Weight of the squared error of the differences from step to step, beside that of the values."""
     images: int = Field(200_000, ge=1)

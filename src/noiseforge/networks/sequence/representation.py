@@ -138,6 +138,11 @@ class Representation(nn.Module):
         """Whether series of several lengths were seen."""
         return bool(self.lengths[-1] < 1)
 
+    @property
+    def chooses(self) -> bool:
+        """Whether series have categories, gaps or several lengths."""
+        return bool(self.categories or self.gaps) or self.ragged
+
     def forward(self, x: Tensor, length: Tensor | None) -> View:
         """(N, T, D) with NaN for what is missing, and (N,) lengths or None, in parts."""
         filled, known = known_values(x, length)
