@@ -260,6 +260,17 @@ def test_the_game_begins_with_the_mean_and_covariance_of_the_codes() -> None:
     assert float((made.T.cov() - codes.T.cov(correction=0)).norm() / codes.T.cov().norm()) < 0.2
 
 
+def test_gaps_are_as_many_as_in_the_data_though_codes_are_not_exact() -> None:
+    data = Series()
+    model = latent_gan(data.spec, latent=100, autoencoder={"code": 100, "hidden": 32, "images": 32 * 300, "lr": 5e-3})
+    play(model, data, 300)
+    made = model.series(500, generator=torch.Generator().manual_seed(0))
+    share = made.x[..., COPY][in_steps(made)].isnan().float().mean()
+    assert data.length is not None
+    alive = torch.arange(STEPS) < data.length[:, None]
+    assert float(share) == pytest.approx(float(data.x[..., COPY][alive].isnan().float().mean()), abs=0.04)
+
+
 def test_a_gap_asks_nothing_and_padding_changes_nothing() -> None:
     data = Series()
     model = latent_gan(data.spec, normalise=False)
