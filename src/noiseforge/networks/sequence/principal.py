@@ -11,6 +11,8 @@ NEGLIGIBLE = 1e-12
 """Share of the mean square of a series under which a variance is none, but rounding."""
 EXACT = 2048
 """Numbers of a series up to which the directions are those of the whole covariance."""
+ROUNDS = 6
+"""Of the iteration for longer ones."""
 SQUARED_NORM = 128
 """Mean squared norm of a code: whatever its size, a gradient penalty means the same."""
 
@@ -53,9 +55,7 @@ class PrincipalCode(nn.Module):
             variances, directions = torch.linalg.eigh(exact.T @ exact / len(series))
             variances, directions = variances.flip(0)[:size], directions.flip(1)[:, :size]
         else:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(0)
-                _, sizes, directions = torch.svd_lowrank(centred, q=min(size, len(series)), niter=4)
+            sizes, directions = _largest(centred, min(size, len(series)))
             variances = sizes.square() / len(series)
         found = len(variances)
         variances = torch.where(variances > NEGLIGIBLE * series.square().sum(1).mean(), variances, 0)
@@ -74,3 +74,12 @@ class PrincipalCode(nn.Module):
         """(N, F) of codes (N, size): 0 beside the mean in all other directions."""
         with torch.autocast(code.device.type, enabled=False):
             return self.mean + code.float() * self.unit @ self.directions.T
+
+
+def _largest(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The largest singular values of (n, F) and their directions (F, count), by iteration (Halko et al. 2011)."""
+    directions = torch.randn(x.shape[1], count, generator=torch.Generator().manual_seed(0)).to(x)
+    for _ in range(ROUNDS):
+        directions = torch.linalg.qr(x.T @ (x @ directions)).Q
+    _, sizes, rotation = torch.linalg.svd(x @ directions, full_matrices=False)
+    return sizes, directions @ rotation.T
