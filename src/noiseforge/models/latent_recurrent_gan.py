@@ -36,6 +36,9 @@ Loss = Callable[[Batch, Moment], dict[str, Tensor]]
 class LatentRecurrentGAN(CodingSeriesModel):
     """Four players: the decoder; on codes, discriminator and generator; and, after the decoder, the residual noise."""
 
+    held: Tensor
+    """(R,) share of the variance of components that codes hold."""
+
     def __init__(self, settings: LatentRecurrentGANSettings, spec: Spec, rng: torch.Generator):
         size = code_size(settings.autoencoder.code, math.prod(spec.shape))
         latent = min(settings.latent, size)
@@ -51,6 +54,7 @@ class LatentRecurrentGAN(CodingSeriesModel):
         self.width += self.representation.levels + 1
         self.settings = settings
         self.principal = PrincipalCode(self.representation.numbers, size)
+        self.register_buffer("held", torch.ones(self.representation.widths[0]))
         self.game = self._game(latent, rng)
         self.noise: ResidualNoise | None = None
         if settings.noise == "model" and self.representation.widths[0]:
@@ -83,6 +87,7 @@ class LatentRecurrentGAN(CodingSeriesModel):
         assert isinstance(discriminator, CodeDiscriminator)
         generator.mixture.fit(view.level, self.condition(batch.y), self.representation.level_whitening.kept)
         self.principal.fit(series)
+        self.held.copy_(self.representation.share(view, self._linear(self._code(view))))
         generator.scales.copy_(self.principal.scales)
         discriminator.textures.fit(self.representation.steps_of(series))
 
@@ -90,10 +95,14 @@ class LatentRecurrentGAN(CodingSeriesModel):
         """What codes tell in closed form of each step of a series: (N, T, outputs + 1)."""
         return self.representation.steps_of(self.principal.restore(code[:, self.representation.levels :]))
 
+    def _linear(self, code: Tensor) -> Tensor:
+        """The components (N, T, R) among them."""
+        return self._restored(code)[..., : self.representation.widths[0]]
+
     def parts(self, code: Tensor, decoded: Decoded) -> Parts:
         """What the principal components are, and what the decoder adds to them."""
         outputs = decoded.outputs.float()
-        linear = self._restored(code)[..., : self.representation.widths[0]]
+        linear = self._linear(code)
         real = outputs[..., : linear.shape[2]] + linear
         return super().parts(code, decoded._replace(outputs=torch.cat([real, outputs[..., linear.shape[2] :]], 2)))
 
@@ -166,7 +175,7 @@ class LatentRecurrentGAN(CodingSeriesModel):
         code = self.game.render(z, y)
         decoded = self.decoder(code, y)
         if denoised or generator is None or self.noise is None:
-            return self.draft(code, decoded, None, generator)
+            return self.draft(code, decoded, 0.0, generator, self.held)
         level = code[:, : self.representation.levels]
         noise = self.noise.sample(decoded.states, level, self.representation.steps, generator)
         return self.draft(code, decoded, noise, generator)

@@ -138,13 +138,22 @@ class CodingSeriesModel(SeriesModel):
             nats["length"] = self.representation.length_surprise(decoded.length, view)
         return nats
 
-    def draft(self, code: Tensor, decoded: Decoded, noise: Tensor | None, generator: torch.Generator | None) -> Made:
-        """What a decoder gave of a code, with noise (N, T, R) on its components, and lengths drawn."""
+    def draft(
+        self,
+        code: Tensor,
+        decoded: Decoded,
+        noise: Tensor | float,
+        generator: torch.Generator | None,
+        share: Tensor | float = 1.0,
+    ) -> Made:
+        """What a decoder gave of a code, with noise (N, T, R) on its components, and lengths drawn.
+
+        Of the variance that the levels of a series say, its components have a share, (R,) or one for all.
+        """
         parts = self.parts(code, decoded)
         length = self.representation.draw_lengths(decoded.length.float().cpu(), generator)
-        if noise is not None:
-            parts = parts._replace(real=self.representation.levelled(parts.real + noise, parts.level, length))
-        return Made(parts, length)
+        real = self.representation.levelled(parts.real + noise, parts.level, length, share)
+        return Made(parts._replace(real=real), length)
 
     @abstractmethod
     def coded(self, x: Tensor, length: Tensor | None, y: Tensor | None) -> Tensor:

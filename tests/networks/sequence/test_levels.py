@@ -20,9 +20,11 @@ def test_levels_of_equal_noise_are_equal_and_keep_to_their_class() -> None:
     assert (drawn[:, 1] == 0).all(), "a level that does not vary stays at 0"
 
 
-def test_few_series_have_few_components() -> None:
-    mixture = LevelMixture(1, 24)
-    level = torch.randn(250, 1, generator=torch.Generator().manual_seed(0))
-    mixture.fit(level, None, kept=torch.ones(1))
-    assert int((mixture.shares > 0).sum()) == 2
+@pytest.mark.parametrize(("levels", "components"), [(1, 5), (20, 2)])
+def test_few_series_have_few_components(levels: int, components: int) -> None:
+    """Fewer still of many levels, of which each component has a covariance."""
+    mixture = LevelMixture(levels, 24)
+    level = torch.randn(250, levels, generator=torch.Generator().manual_seed(0))
+    mixture.fit(level, None, kept=torch.ones(levels))
+    assert int((mixture.shares > 0).sum()) == components
     assert mixture.shares.sum().item() == pytest.approx(1.0)

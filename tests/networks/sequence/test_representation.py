@@ -98,3 +98,39 @@ def test_noise_of_which_nothing_is_told_has_no_levels() -> None:
 def test_columns_that_are_all_constant_are_refused() -> None:
     with pytest.raises(UserError, match="constant"):
         prepared(torch.ones(10, STEPS, 2))
+
+
+def test_lopsided_columns_are_seen_as_normal_and_come_back_lopsided() -> None:
+    rng = torch.Generator().manual_seed(0)
+    turnover = (torch.randn(N, 1, 1, generator=rng) + 0.7 * torch.randn(N, STEPS, 1, generator=rng)).exp()
+    representation = prepared(turnover)
+    view = representation(turnover, None)
+    assert abs(float(view.real.pow(3).mean())) < 0.2
+    torch.testing.assert_close(representation.values(view.real, view.level), turnover, atol=1e-3, rtol=1e-3)
+    drawn = representation.levelled(torch.randn(view.real.shape, generator=rng), view.level, torch.full((N,), STEPS))
+    made = representation.values(drawn, view.level)
+    assert float((made < turnover.amin(1, keepdim=True)).float().mean()) < 0.1
+    torch.testing.assert_close(made.mean(1), turnover.mean(1), atol=0.05, rtol=0.05)
+    torch.testing.assert_close(made.std(1), turnover.std(1), atol=0.05, rtol=0.05)
+
+
+def test_an_error_is_that_of_curves_and_a_gap_asks_for_nothing() -> None:
+    x = columns()
+    x[..., NOISE] = x[..., NOISE].exp().pow(4)
+    representation = prepared(x)
+    assert bool(representation.marginals.tails.ne(1).any())
+    whole = representation(x, None)
+    gappy = x.clone()
+    gappy[:, 3], gappy[:, 4, WALK] = torch.nan, torch.nan
+    view = representation(gappy, None)
+    parts = representation.parts(torch.randn(whole.real.shape), view.level)
+    torch.testing.assert_close(
+        representation.errors(whole, parts), whole.real - parts.real, atol=1e-2, rtol=1e-3, equal_nan=False
+    )
+    errors = representation.errors(view, parts)
+    torch.testing.assert_close(errors[:, 3], torch.zeros(N, 3), atol=1e-3, rtol=0)
+    of_walk = representation.whitening.unrotated(
+        (representation.marginals.restore(parts.real + errors) - representation.marginals.restore(parts.real))
+        * representation._mean_and_scale(view.level)[1]
+    )[:, 4, WALK]
+    torch.testing.assert_close(of_walk, torch.zeros(N), atol=1e-2, rtol=0)

@@ -7,8 +7,10 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-PER_COMPONENT = 100
+PER_COMPONENT = 50
 """Series of a class that one component stands for, at least."""
+PER_LEVEL = 5
+"""The same, for each number of their levels: a component has a covariance."""
 SMALLEST = 1e-3
 """Variance that a component has in every direction, in those of whitened levels."""
 
@@ -55,7 +57,7 @@ class LevelMixture(nn.Module):
         for mixture in range(len(self.shares)):
             some = level if y is None else level[y == mixture]
             some = some if len(some) > 1 else level
-            count = max(1, min(self.components, len(some) // PER_COMPONENT))
+            count = max(1, min(self.components, len(some) // max(PER_COMPONENT, PER_LEVEL * self.levels)))
             fitted = GaussianMixture(count, reg_covar=SMALLEST, random_state=0)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)  # near enough is good enough here

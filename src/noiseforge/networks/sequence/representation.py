@@ -10,6 +10,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 
 from noiseforge.data.spec import Batch, Column, Dataset, Spec
 from noiseforge.errors import UserError
+from noiseforge.networks.sequence.marginals import Marginals
 from noiseforge.networks.sequence.masks import known as known_values
 from noiseforge.networks.sequence.whitening import Whitening
 
@@ -27,7 +28,7 @@ class View(NamedTuple):
     """Series in parts: what is real, what is a category, what is missing, and which steps there are."""
 
     real: Tensor
-    """(N, T, R) components, normalised; what is missing, or after the end, counts as the mean."""
+    """(N, T, R) components, normalised and by their curves; what is missing, or after the end, counts as the mean."""
     level: Tensor
     """(N, 2·R) whitened means and logarithms of the scales of components; (N, 0) without normalisation."""
     known: Tensor
@@ -51,8 +52,8 @@ class View(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """What a decoder gives: normalised components (N, T, R), logits of categories (N, T, K) and gaps (N, T, M), and
-    the levels (N, 2·R)."""
+    """What a decoder gives: components (N, T, R) as those of a `View`, logits of categories (N, T, K) and gaps
+    (N, T, M), and the levels (N, 2·R)."""
 
     real: Tensor
     category: Tensor
@@ -65,8 +66,9 @@ class Representation(nn.Module):
 
     Real columns are whitened. With `normalise` each component of each series also has its mean taken away and is
     divided by its scale, which are told beside it: so a quiet series is as much worth as a lively one (Lin et al.
-    2020, section 4.1.3). Means or scales that differ no more than those of noise would are left: steps that are
-    independent keep their own distribution. A Spec without columns has D real ones.
+    2020, section 4.1.3), and what is left is brought nearer to a normal distribution by `Marginals`. Means or scales
+    that differ no more than those of noise would are left: steps that are independent keep their own distribution. A
+    Spec without columns has D real ones.
     """
 
     real: Tensor
@@ -90,6 +92,7 @@ class Representation(nn.Module):
         levels = 2 * len(real) if normalise else 0
         self.register_buffer("told", torch.ones(levels))
         self.level_whitening = Whitening(levels)
+        self.marginals = Marginals(len(real))
         self.widths = (len(real), self.features - len(real), len(self.gaps))
         self.outputs = sum(self.widths)
         """Numbers of `Parts` a step."""
@@ -124,9 +127,13 @@ class Representation(nn.Module):
         if len(self.real) and not self.whitening.kept.any():
             raise UserError("all columns are constant: there is nothing to learn")
         if self.normalise and len(self.real):
-            components = self.whitening(torch.where(known[..., self.real], filled[..., self.real], self.whitening.mean))
-            self.told.copy_(self._telling(components, known[..., self.real], alive))
-            self.level_whitening.fit(self._levels(components, known[..., self.real], alive))
+            there = known[..., self.real]
+            components = self.whitening(torch.where(there, filled[..., self.real], self.whitening.mean))
+            self.told.copy_(self._telling(components, there, alive))
+            levels = self._levels(components, there, alive)
+            self.level_whitening.fit(levels)
+            mean, scale = self._mean_and_scale(self.level_whitening(levels))
+            self.marginals.fit(((components - mean) / scale)[alive & there.all(2)])
 
     def some(self, data: Dataset) -> Batch:
         """Training series that are enough to know a distribution by, always the same."""
@@ -154,7 +161,7 @@ class Representation(nn.Module):
         level = self.level_whitening(self._levels(components, known_real, alive))
         mean, scale = self._mean_and_scale(level)
         return View(
-            (components - mean) / scale,
+            self.marginals((components - mean) / scale),
             level,
             known_real,
             torch.cat([filled[..., :0], *[filled[..., place] for place in self.categories]], 2),
@@ -197,24 +204,37 @@ class Representation(nn.Module):
         return self.told.view(2, -1).amax(0) if self.normalise and len(self.real) else 1.0
 
     def values(self, real: Tensor, level: Tensor) -> Tensor:
-        """Normalised components (N, T, R) and their levels as real columns (N, T, R)."""
+        """Components (N, T, R) of `Parts` and their levels as real columns (N, T, R)."""
         mean, scale = self._mean_and_scale(level)
-        return self.whitening.restore((mean + scale * real) * self.whitening.kept)
+        return self.whitening.restore((mean + scale * self.marginals.restore(real)) * self.whitening.kept)
 
-    def levelled(self, real: Tensor, level: Tensor, length: Tensor) -> Tensor:
-        """Normalised components (N, T, R) of mean 0 and the scale that their levels say, as those of the data are.
+    def levelled(self, real: Tensor, level: Tensor, length: Tensor, share: Tensor | float = 1.0) -> Tensor:
+        """Components (N, T, R) of which the values have mean 0 and the scale that their levels say, as the data's have.
 
-        Noise drawn beside them would else vary the scale of a series twice. `length` is (N,).
+        The scale of a series would else vary twice.
+
+        Args:
+            real: components.
+            level: (N, levels).
+            length: (N,).
+            share: of the variance that they are to have, (R,) or one for all: series without their noise have less.
         """
         if not self.normalise:
             return real
         alive = torch.arange(self.steps, device=real.device) < length.to(real.device)[:, None]
         tells_mean, tells_scale = self.told.chunk(2)
-        mean, variance, _ = _moments(real, alive)
+        normalised = self.marginals.restore(real)
+        mean, variance, _ = _moments(normalised, alive)
         _, scale = self._mean_and_scale(level)
-        wanted = (1 - (FLATTEST / scale).square()).clamp(min=0)
+        wanted = share * (1 - (FLATTEST / scale).square()).clamp(min=0)
         factor = (wanted / variance.unsqueeze(1).clamp(min=FLATTEST**2)).sqrt()
-        return (real - tells_mean * mean.unsqueeze(1)) * torch.where(tells_scale > 0, factor, 1)
+        centred = normalised - tells_mean * mean.unsqueeze(1)
+        return self.marginals(centred * torch.where(tells_scale > 0, factor, 1))
+
+    def share(self, view: View, real: Tensor) -> Tensor:
+        """(R,) of the variance over time of a view's components, as values, that others (N, T, R) have in its place."""
+        has, had = (_moments(self.marginals.restore(each), view.alive)[1].sum(0) for each in (real, view.real))
+        return torch.where(had > 0, has / had, 1)
 
     def flat(self, view: View) -> Tensor:
         """(N, numbers): components, categories, gaps and the end of all steps; without components that are noise."""
@@ -227,10 +247,12 @@ class Representation(nn.Module):
         return flat.unflatten(1, (self.steps, -1))
 
     def errors(self, view: View, parts: Parts) -> Tensor:
-        """(N, T, R) normalised components of what the series has more than the decoder gave; a gap asks for nothing."""
+        """(N, T, R) of what the components of a series are more than those the decoder gave; a gap asks for nothing."""
         _, scale = self._mean_and_scale(view.level)
-        difference = self.whitening.unrotated((view.real - parts.real) * scale)
-        return self.whitening.rotated(difference * view.known) / scale
+        given = self.marginals.restore(parts.real)
+        difference = self.whitening.unrotated((self.marginals.restore(view.real) - given) * scale)
+        wanted = given + self.whitening.rotated(difference * view.known) / scale
+        return self.marginals(wanted) - parts.real
 
     def surprise(self, view: View, parts: Parts) -> dict[str, Tensor]:
         """Nats (N,) of the categories and of the gaps that a series has, where there are such."""
@@ -268,7 +290,7 @@ class Representation(nn.Module):
         there = 1 - self._gaps_of_columns(missing)[..., self._is_real()]
         mean, scale = self._mean_and_scale(parts.level)
         components = (self.whitening.rotated((x - self.whitening.mean) * there) - mean) / scale
-        return components.clamp(-LARGEST, LARGEST)
+        return self.marginals(components).clamp(-LARGEST, LARGEST)
 
     def category_gaps(self, missing: Tensor) -> Tensor:
         """(N, T, K) from (N, T, M): 1 where the category is missing."""
