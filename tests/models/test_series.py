@@ -247,6 +247,25 @@ def test_codes_are_of_one_scale_and_bring_a_series_back() -> None:
     assert bool(again.isfinite().all())
 
 
+def test_swelling_a_series_that_a_shape_stands_for_gives_the_shape_of_what_it_becomes() -> None:
+    data = Series(whole=True)
+    model = latent_gan(data.spec, autoencoder={"code": 10_000})
+    model.prepare(data)
+    levels = model.representation.levels
+    shape = model.coded(data.x, data.length, None)[:, levels:]
+    still = torch.zeros(len(shape), model.swelling.numbers)
+    torch.testing.assert_close(model._swollen(shape, still), shape, atol=1e-3, rtol=1e-3)
+    swells = still + 0.1
+    restored = model.representation.steps_of(model.principal.restore(model._swollen(shape, swells)))
+    series = model.representation.steps_of(model.principal.restore(shape))
+    real = model.representation.widths[0]
+    torch.testing.assert_close(restored[..., real:], series[..., real:], atol=1e-2, rtol=0)
+    told = model.representation.told.view(2, -1).amax(0)
+    wanted = model.swelling(series[..., :real], swells) * told
+    # All but what no series of the data has, which no code holds.
+    assert float((restored[..., :real] - wanted).square().mean()) < 0.05 * float(wanted.square().mean())
+
+
 def test_the_game_begins_with_the_mean_and_covariance_of_the_codes() -> None:
     data = Series()
     settings = LatentRecurrentGANSettings(latent=40, autoencoder={"code": 20})

@@ -23,7 +23,7 @@ from noiseforge.models.series import CodingSeriesModel, Made
 from noiseforge.networks.build import build_discriminator, build_generator
 from noiseforge.networks.mlp import MLPDiscriminator, MLPGenerator
 from noiseforge.networks.sequence.autoencoder import Decoded
-from noiseforge.networks.sequence.codes import CodeDiscriminator, CodeGenerator, Textures
+from noiseforge.networks.sequence.codes import CodeDiscriminator, CodeGenerator, Swelling, Textures
 from noiseforge.networks.sequence.levels import LevelMixture
 from noiseforge.networks.sequence.noise import ResidualNoise
 from noiseforge.networks.sequence.principal import PrincipalCode, code_size
@@ -55,6 +55,7 @@ class LatentRecurrentGAN(CodingSeriesModel):
         self.settings = settings
         self.principal = PrincipalCode(self.representation.numbers, size)
         self.register_buffer("held", torch.ones(self.representation.widths[0]))
+        self.swelling = Swelling(self.representation.steps, self.representation.widths[0])
         self.game = self._game(latent, rng)
         self.noise: ResidualNoise | None = None
         if settings.noise == "model" and self.representation.widths[0]:
@@ -66,9 +67,10 @@ class LatentRecurrentGAN(CodingSeriesModel):
         """Of codes with so many numbers of noise beside that of the levels."""
         settings, levels, size = self.settings, self.representation.levels, len(self.principal.scales)
         mixture = LevelMixture(levels, settings.level_components, self.classes)
-        drawn = build_generator(_drawing(settings, latent + levels), _code_spec(self.spec, 2 * size), rng)
+        numbers = 2 * size + self.swelling.numbers
+        drawn = build_generator(_drawing(settings, latent + levels), _code_spec(self.spec, numbers), rng)
         assert isinstance(drawn, MLPGenerator)
-        generator = CodeGenerator(drawn, mixture, latent=latent, width=self.width, shape=size)
+        generator = CodeGenerator(drawn, mixture, self._swollen, latent=latent, width=self.width, shape=size)
         textures = Textures(self.representation.steps, self.representation.outputs + 1)
         seen = build_discriminator(settings, _code_spec(self.spec, levels + size + textures.numbers), rng)
         assert isinstance(seen, MLPDiscriminator)
@@ -94,6 +96,12 @@ class LatentRecurrentGAN(CodingSeriesModel):
     def _restored(self, code: Tensor) -> Tensor:
         """What codes tell in closed form of each step of a series: (N, T, outputs + 1)."""
         return self.representation.steps_of(self.principal.restore(code[:, self.representation.levels :]))
+
+    def _swollen(self, shape: Tensor, swells: Tensor) -> Tensor:
+        """Shapes (N, size) of the series that shapes stand for, after their components have swollen."""
+        series = self.representation.steps_of(self.principal.restore(shape))
+        real, others = series.split([self.representation.widths[0], series.shape[2] - self.representation.widths[0]], 2)
+        return self.principal(torch.cat([self.swelling(real, swells), others], 2).flatten(1))
 
     def _linear(self, code: Tensor) -> Tensor:
         """The components (N, T, R) among them."""

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from noiseforge.networks.mlp import MLPDiscriminator
-from noiseforge.networks.sequence.codes import PATCH, TEXTURES, CodeDiscriminator, Textures
+from noiseforge.networks.sequence.codes import PATCH, TEXTURES, WAVES, CodeDiscriminator, Swelling, Textures
 
 STEPS = 32
 
@@ -61,6 +61,21 @@ def test_steps_are_seen_on_a_scale_of_their_own_and_what_stands_still_is_not_blo
     steps = moving.diff(dim=1) * eyes.scale[0]
     assert float(steps.square().mean()) == pytest.approx(1, rel=1e-4)
     assert float(eyes.scale[1]) == 0
+
+
+@pytest.mark.parametrize(("steps", "waves"), [(1, 0), (5, 2), (24, 12), (256, WAVES)])
+def test_a_component_swells_and_calms_and_no_other_does(steps: int, waves: int) -> None:
+    swelling, x = Swelling(steps, 2), torch.ones(3, steps, 2)
+    assert swelling.numbers == 2 * waves
+    swells = torch.zeros(3, 2 * waves)
+    assert torch.equal(swelling(x, swells), x)
+    swells[0, :1] = 9.0
+    swollen = swelling(x, swells)
+    assert torch.equal(swollen[1:], x[1:])
+    assert torch.equal(swollen[0, :, 1], x[0, :, 1])
+    if waves:
+        first, last = swollen[0, 0, 0].log(), swollen[0, -1, 0].log()
+        torch.testing.assert_close(torch.stack([first, last]), torch.tensor([1.0, -1.0]), atol=1e-3, rtol=0)
 
 
 def told_apart(judge: nn.Module) -> float:

@@ -81,6 +81,18 @@ def test_what_is_made_has_the_mean_and_the_scale_that_are_told() -> None:
     assert made[..., place(representation, NOISE)].std() == pytest.approx(2.0, rel=0.05), "what is not told is left"
 
 
+def test_series_without_their_noise_have_the_share_of_the_scale_that_codes_hold() -> None:
+    x = columns()
+    representation = prepared(x)
+    view, length = representation(x, None), torch.full((N,), STEPS)
+    share = representation.share(view, view.real / 2)
+    at = place(representation, BURSTS)
+    assert float(share[at]) == pytest.approx(0.25, abs=1e-4)
+    made = representation.levelled(torch.randn(view.real.shape), view.level, length, share)[..., at]
+    whole = representation.levelled(torch.randn(view.real.shape), view.level, length)[..., at]
+    torch.testing.assert_close(made.var(1), whole.var(1) / 4, atol=1e-3, rtol=1e-3)
+
+
 def test_series_of_the_data_are_levelled_already() -> None:
     x = columns()
     representation = prepared(x)

@@ -14,6 +14,8 @@ from noiseforge.networks.sequence.levels import LevelMixture
 
 START = 0.1
 """Share of its usual scale that the output of a code generator's network begins with."""
+WAVES = 16
+"""Cosines over time, at most, by which the scale of a component swells."""
 PATCH = 4
 """Neighbours in time that a layer of `Textures` joins."""
 TEXTURES = 64
@@ -27,10 +29,12 @@ class CodeGenerator(nn.Module):
 
     Levels come from their mixture. Numbers of a shape are noise of their own scale, which a network that is told the
     levels shifts and stretches: the game begins with a normal distribution of the right mean and covariance, and what
-    it learns is how shapes differ from that.
+    it learns is how shapes differ from that. It also swells the series that a shape stands for, now and then: calm and
+    lively times, which no single number of a shape tells.
 
     Args:
-        network: noise without that of the levels, the levels, and labels to (N, 2·shape), unbounded.
+        network: noise without that of the levels, the levels, and labels to (N, 2·shape + swells), unbounded.
+        swelling: shapes (N, shape) and swells to shapes.
         mixture: of the levels; its noise comes after the first `latent` numbers.
         latent: numbers of the noise before it.
         width: numbers of all noise.
@@ -39,9 +43,18 @@ class CodeGenerator(nn.Module):
 
     scales: Tensor
 
-    def __init__(self, network: MLPGenerator, mixture: LevelMixture, *, latent: int, width: int, shape: int) -> None:
+    def __init__(
+        self,
+        network: MLPGenerator,
+        mixture: LevelMixture,
+        swelling: Callable[[Tensor, Tensor], Tensor],
+        *,
+        latent: int,
+        width: int,
+        shape: int,
+    ) -> None:
         super().__init__()
-        self.network, self.mixture = network, mixture
+        self.network, self.mixture, self.swelling = network, mixture, swelling
         drawn = mixture.levels + 1
         self.parts = [latent, drawn, width - latent - drawn]
         self.register_buffer("scales", torch.ones(shape))
@@ -51,9 +64,32 @@ class CodeGenerator(nn.Module):
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         own, drawn, category = z.split(self.parts, 1)
         level = self.mixture(drawn, y).to(z.dtype)
-        shift, stretch = self.network(torch.cat([own, level, category], 1), y).chunk(2, 1)
-        own = pad(own, (0, shift.shape[1] - own.shape[1]))
-        return torch.cat([level, self.scales * (shift + own * stretch.tanh().exp())], 1)
+        told, size = self.network(torch.cat([own, level, category], 1), y), len(self.scales)
+        shift, stretch, swells = told.split([size, size, told.shape[1] - 2 * size], 1)
+        shape = self.scales * (shift + pad(own, (0, size - own.shape[1])) * stretch.tanh().exp())
+        return torch.cat([level, self.swelling(shape, swells)], 1)
+
+
+class Swelling(nn.Module):
+    """Components (N, T, R) and swells (N, R·waves) to components whose scale comes and goes, e-fold at most.
+
+    Args:
+        steps: T.
+        components: R.
+    """
+
+    waves: Tensor
+
+    def __init__(self, steps: int, components: int) -> None:
+        super().__init__()
+        self.components, count = components, min(WAVES, steps // 2)
+        angle = torch.arange(1, count + 1)[:, None] * (torch.arange(steps) + 0.5) * (torch.pi / steps)
+        self.register_buffer("waves", angle.cos(), persistent=False)
+        self.numbers = components * count
+
+    def forward(self, x: Tensor, swells: Tensor) -> Tensor:
+        times = swells.view(len(swells), self.components, len(self.waves)) @ self.waves
+        return x * times.transpose(1, 2).tanh().exp()
 
 
 class Textures(nn.Module):

@@ -234,7 +234,7 @@ class Representation(nn.Module):
     def share(self, view: View, real: Tensor) -> Tensor:
         """(R,) of the variance over time of a view's components, as values, that others (N, T, R) have in its place."""
         has, had = (_moments(self.marginals.restore(each), view.alive)[1].sum(0) for each in (real, view.real))
-        return torch.where(had > 0, has / had, 1)
+        return (has / had.clamp(min=FLATTEST**4)).clamp(max=1)
 
     def flat(self, view: View) -> Tensor:
         """(N, numbers): components, categories, gaps and the end of all steps; without components that are noise."""
