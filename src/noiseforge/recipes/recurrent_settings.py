@@ -99,7 +99,7 @@ class RecurrentGANSettings(AdversarialSettings):
     normalise: bool = True
     """Each component of each series loses its mean and scale, its levels, which are drawn beside its shape: for series
     of which some are quiet and some lively. Without, all are seen on one scale."""
-    level_components: int = Field(64, ge=1)
+    level_components: int = Field(24, ge=1)
     """Normal distributions in the mixture that levels are drawn from, at most; fewer where series are few."""
     latent: int = Field(8, ge=1)
     """Normal draws for each step of the generator, and as many for the whole series."""

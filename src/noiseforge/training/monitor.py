@@ -29,7 +29,7 @@ CLIPS = 16
 """The same, of sound, which is made a value at a time."""
 SHOWN = 64
 """Pictures in a grid, the same noise every time."""
-SHOWN_SERIES = 9
+SHOWN_SERIES = 8
 """The same, of series, each of which is a plot of its own and takes as long to draw."""
 
 

@@ -15,6 +15,8 @@ SKEWEST = 1.0
 """Skewness ε of a curve, at most: beyond it, half of a component is a wall."""
 SMALLEST = 0.2
 """Its η, at least, in standard deviations of the component."""
+NORMAL_KURTOSIS = 3.0
+"""Of a component under which it is left alone: its tails end early, as those of a sine, and no curve helps."""
 FLATTEST = 1e-6
 """Standard deviation of a component under which it has no distribution."""
 SEEN = 20_000
@@ -25,8 +27,8 @@ class Marginals(nn.Module):
     """Values (..., R) to values that are nearer to normal ones, component by component, and back.
 
     y = sinh(δ asinh((x - ξ) / η) - ε), of skewness ε and tails of weight δ (Jones and Pewsey 2009). What is drawn as
-    sums of normal numbers has neither: turnover would fall as far below its mean as it rises above it. Components that
-    are symmetric, without heavy tails, stay as they are.
+    sums of normal numbers has neither: turnover would fall as far below its mean as it rises above it. Components
+    without heavier tails than normal ones stay as they are.
     """
 
     place: Tensor
@@ -45,7 +47,7 @@ class Marginals(nn.Module):
     def fit(self, x: Tensor) -> None:
         """Takes each component's curve from values (n, R), by maximum likelihood."""
         for index, some in enumerate(x[:: max(1, len(x) // SEEN)].double().unbind(1)):
-            if len(some) < 2 or some.std() < FLATTEST:
+            if len(some) < 2 or some.std() < FLATTEST or _kurtosis(some) < NORMAL_KURTOSIS:
                 continue
             curve, nats = _likeliest(some)
             if nats < _normal_nats(some) - GAIN:
@@ -91,6 +93,12 @@ def _likeliest(x: Tensor) -> tuple[tuple[Tensor, ...], float]:
         nats = float(cost().detach() + spread.log())
     place, size, skewness, tails = (each.detach() for each in curve())
     return (centre + spread * place, spread * size, skewness, tails), nats
+
+
+def _kurtosis(x: Tensor) -> float:
+    """Fourth central moment of values (n,) over the square of the second."""
+    squares = (x - x.mean()).square()
+    return float(squares.square().mean() / squares.mean().square())
 
 
 def _normal_nats(x: Tensor) -> float:
