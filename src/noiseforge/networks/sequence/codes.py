@@ -29,13 +29,13 @@ class CodeGenerator(nn.Module):
 
     Levels come from their mixture. Numbers of a shape are noise of their own scale, which a network that is told the
     levels shifts and stretches: the game begins with a normal distribution of the right mean and covariance, and what
-    it learns is how shapes differ from that. It also swells the series that a shape stands for, now and then: calm and
-    lively times, which no single number of a shape tells.
+    it learns is how shapes differ from that. It also swells the series that a shape stands for, and calms it: bursts
+    are of many numbers of a shape at once.
 
     Args:
         network: noise without that of the levels, the levels, and labels to (N, 2·shape + swells), unbounded.
-        swelling: shapes (N, shape) and swells to shapes.
         mixture: of the levels; its noise comes after the first `latent` numbers.
+        swelling: shapes (N, shape) and swells to shapes.
         latent: numbers of the noise before it.
         width: numbers of all noise.
         shape: numbers of a shape.
