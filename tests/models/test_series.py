@@ -266,17 +266,23 @@ def test_swelling_a_series_that_a_shape_stands_for_gives_the_shape_of_what_it_be
     assert float((restored[..., :real] - wanted).square().mean()) < 0.05 * float(wanted.square().mean())
 
 
-def test_the_game_begins_with_the_mean_and_covariance_of_the_codes() -> None:
-    data = Series()
-    settings = LatentRecurrentGANSettings(latent=40, autoencoder={"code": 20})
-    model = LatentRecurrentGAN(settings, data.spec, torch.Generator().manual_seed(0))
-    model.prepare(data)
-    levels = model.representation.levels
-    with torch.no_grad():
-        made = model.game.render(model.latent(20_000, torch.Generator().manual_seed(1)), None)[:, levels : levels + 20]
-        codes = model.coded(data.x, data.length, None)[:, levels:]
-    assert float(((made.mean(0) - codes.mean(0)) / model.principal.scales).abs().max()) < 0.25
-    assert float((made.T.cov() - codes.T.cov(correction=0)).norm() / codes.T.cov().norm()) < 0.1
+@pytest.mark.parametrize(("swells", "most"), [(False, 0.12), (True, 0.2)])
+def test_the_game_begins_near_the_mean_and_covariance_of_the_codes(swells: bool, most: float) -> None:
+    """Of six beginnings on average; swells, which are drawn as well, take it a little further away."""
+    data, apart = Series(), []
+    for seed in range(6):
+        settings = LatentRecurrentGANSettings(latent=40, autoencoder={"code": 20})
+        model = LatentRecurrentGAN(settings, data.spec, torch.Generator().manual_seed(seed))
+        model.prepare(data)
+        levels = model.representation.levels
+        with torch.no_grad():
+            if not swells:
+                model.game.generator.network.output.weight[2 * 20 :] = 0
+            made = model.game.render(model.latent(20_000, torch.Generator().manual_seed(1)), None)[:, levels:]
+            codes = model.coded(data.x, data.length, None)[:, levels:]
+        assert float(((made.mean(0) - codes.mean(0)) / model.principal.scales).abs().max()) < 0.25
+        apart.append(float((made.T.cov() - codes.T.cov(correction=0)).norm() / codes.T.cov().norm()))
+    assert sum(apart) / len(apart) < most
 
 
 def test_gaps_are_no_surer_than_the_codes_they_are_told_by() -> None:

@@ -28,7 +28,7 @@ class CodeGenerator(nn.Module):
     """Noise (N, width), and labels (N,) if there are classes, to codes: levels, then a shape.
 
     Levels come from their mixture. Numbers of a shape are noise of their own scale, which a network that is told the
-    levels shifts and stretches: the game begins with a normal distribution of the right mean and covariance, and what
+    levels shifts and stretches: the game begins near a normal distribution of the right mean and covariance, and what
     it learns is how shapes differ from that. It also swells the series that a shape stands for, and calms it: bursts
     are of many numbers of a shape at once.
 
