@@ -77,3 +77,18 @@ def interleaved(x: Tensor, count: int) -> Tensor:
 def joined(x: Tensor, count: int, steps: int) -> Tensor:
     """The inverse of `interleaved`: (N·count, ⌈steps / count⌉, D) -> (N, steps, D)."""
     return x.unflatten(0, (-1, count)).transpose(1, 2).flatten(1, 2)[:, :steps]
+
+
+def moments(x: Tensor, counted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean, and second and fourth central moment over time, each (N, R), of (N, T, R) at steps (N, T)."""
+    weights = counted.unsqueeze(2).to(x.dtype)
+    count = weights.sum(1)
+    mean = (x * weights).sum(1) / count
+    squares = (x - mean.unsqueeze(1)).square() * weights
+    return mean, squares.sum(1) / count, squares.square().sum(1) / count
+
+
+def time_mean(x: Tensor, alive: Tensor) -> Tensor:
+    """(N, 1, F) over the steps that there are."""
+    weights = alive.unsqueeze(2).to(x.dtype)
+    return (x * weights).sum(1, keepdim=True) / weights.sum(1, keepdim=True)

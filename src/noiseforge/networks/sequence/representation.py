@@ -12,6 +12,7 @@ from noiseforge.data.spec import Batch, Column, Dataset, Spec
 from noiseforge.errors import UserError
 from noiseforge.networks.sequence.marginals import Marginals
 from noiseforge.networks.sequence.masks import known as known_values
+from noiseforge.networks.sequence.masks import moments, time_mean
 from noiseforge.networks.sequence.whitening import Whitening
 
 LARGEST = 6.0
@@ -174,13 +175,13 @@ class Representation(nn.Module):
         """(N, 2·R) means and logarithms of the scales; 0 where they tell nothing."""
         if not self.normalise:
             return components[:, 0, :0]
-        mean, variance, _ = _moments(components, _counted(known, alive))
+        mean, variance, _ = moments(components, _counted(known, alive))
         return _mean_and_log_scale(mean, variance) * self.told
 
     def _telling(self, components: Tensor, known: Tensor, alive: Tensor) -> Tensor:
         """(2·R,) 1 for a mean or scale in which series differ more than series of independent steps do."""
         counted = _counted(known, alive)
-        mean, variance, fourth = _moments(components, counted)
+        mean, variance, fourth = moments(components, counted)
         steps = counted.float().sum() / len(counted)
         kurtosis = (fourth / variance.clamp(min=FLATTEST**4).square()).mean(0)
         chance = torch.cat([torch.ones_like(kurtosis), (kurtosis - 1).clamp(min=0) / 4]) / steps
@@ -224,7 +225,7 @@ class Representation(nn.Module):
         alive = torch.arange(self.steps, device=real.device) < length.to(real.device)[:, None]
         tells_mean, tells_scale = self.told.chunk(2)
         normalised = self.marginals.restore(real)
-        mean, variance, _ = _moments(normalised, alive)
+        mean, variance, _ = moments(normalised, alive)
         _, scale = self._mean_and_scale(level)
         wanted = share * (1 - (FLATTEST / scale).square()).clamp(min=0)
         factor = (wanted / variance.unsqueeze(1).clamp(min=FLATTEST**2)).sqrt()
@@ -233,7 +234,7 @@ class Representation(nn.Module):
 
     def share(self, view: View, real: Tensor) -> Tensor:
         """(R,) of the variance over time of a view's components, as values, that others (N, T, R) have in its place."""
-        has, had = (_moments(self.marginals.restore(each), view.alive)[1].sum(0) for each in (real, view.real))
+        has, had = (moments(self.marginals.restore(each), view.alive)[1].sum(0) for each in (real, view.real))
         return (has / had.clamp(min=FLATTEST**4)).clamp(max=1)
 
     def flat(self, view: View) -> Tensor:
@@ -347,14 +348,14 @@ class Representation(nn.Module):
         """One-hot (N, T, width); that of an attribute is chosen once for a whole series."""
         chances = log_softmax(logits, 2)
         if column.attribute:
-            chances = _time_mean(chances, alive)
+            chances = time_mean(chances, alive)
         chosen = _draw(chances.flatten(0, 1), generator).view(chances.shape[:2])
         return one_hot(chosen, column.width).to(logits.dtype).expand(-1, logits.shape[1], -1)
 
     def _values(self, x: Tensor, column: Column, alive: Tensor) -> Tensor:
         """(N, T) of a real column as it may be: constant, in range, and on its levels."""
         if column.attribute:
-            x = _time_mean(x.unsqueeze(2), alive).squeeze(2).expand_as(x)
+            x = time_mean(x.unsqueeze(2), alive).squeeze(2).expand_as(x)
         if column.kind == "lag":
             x = torch.cat([torch.full_like(x[:, :1], -column.offset / column.scale), x[:, 1:]], 1)
         if self.spec.value_range is not None:
@@ -372,7 +373,7 @@ class Representation(nn.Module):
         for index, (place, attribute) in enumerate(zip(self.gaps, attributes, strict=True)):
             chances = logits[..., index].sigmoid()
             if attribute:
-                chances = _time_mean(chances.unsqueeze(2), alive).squeeze(2)
+                chances = time_mean(chances.unsqueeze(2), alive).squeeze(2)
             gone = torch.rand(chances.shape, generator=generator) < chances
             x[..., place] = x[..., place].masked_fill((gone & alive).unsqueeze(2), torch.nan)
 
@@ -383,24 +384,9 @@ def _counted(known: Tensor, alive: Tensor) -> Tensor:
     return torch.where(whole.sum(1, keepdim=True) > 1, whole, alive)
 
 
-def _moments(x: Tensor, counted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean, and second and fourth central moment over time, each (N, R), of (N, T, R) at steps (N, T)."""
-    weights = counted.unsqueeze(2).to(x.dtype)
-    count = weights.sum(1)
-    mean = (x * weights).sum(1) / count
-    squares = (x - mean.unsqueeze(1)).square() * weights
-    return mean, squares.sum(1) / count, squares.square().sum(1) / count
-
-
 def _mean_and_log_scale(mean: Tensor, variance: Tensor) -> Tensor:
     """(N, 2·R) of (N, R) each."""
     return torch.cat([mean, (variance + FLATTEST**2).log() / 2], 1)
-
-
-def _time_mean(x: Tensor, alive: Tensor) -> Tensor:
-    """(N, 1, F) over the steps that there are."""
-    weights = alive.unsqueeze(2).to(x.dtype)
-    return (x * weights).sum(1, keepdim=True) / weights.sum(1, keepdim=True)
 
 
 def _draw(log_chances: Tensor, generator: torch.Generator | None) -> Tensor:
