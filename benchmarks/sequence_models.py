@@ -1,9 +1,10 @@
 """What generated series score, model by model, by judges that are too slow for every evaluation.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.sequence_models NAME RUN [RUN ...] [--strong 2] [--seeds 5] [--brief]
+    OMP_NUM_THREADS=1 python -m benchmarks.sequence_models NAME RUN... [--strong 2] [--seeds 5] [--draws 3] [--brief]
 
-Each run draws as many series as it was trained on, with its model of noise and without. Official scores are those of
-Yoon et al. (2019) against all training windows; strong judges have two layers of 32 and of 64 units, trained by the
+Each run draws as many series as it was trained on, with its model of noise and without; where asked for, several times,
+each judged by all judges of the discriminative score: one draw may be lucky. Official scores are those of Yoon et al.
+(2019) against all training windows; strong judges have two layers of 32 and of 64 units, trained by the
 official 2,000 steps on a plain split of windows. Where the run held series out, distances to the nearest training
 series are compared: the ratio is the median of samples over the median of held-out series, on whitened values and on
 plain ones.
@@ -33,25 +34,27 @@ from noiseforge.training.run import Run
 UNITS = (32, 64)
 
 
-def measured(path: Path, *, seeds: int, strong: int, brief: bool) -> dict[str, Any]:
+def measured(path: Path, *, seeds: int, strong: int, draws: int, brief: bool) -> dict[str, Any]:
     """All figures of one run; `brief` leaves out all but what judges tell of its samples."""
     run = Run.open(path)
     data = load_data(**run.recipe.data.model_dump())
     model: Any = run.load_model("cpu")
     real = _filled(everything(data.train))
-    made: dict[str, Any] = {}
+    drawn: dict[str, list[Filled]] = {}
     for name, denoised in (("denoised", True), ("with noise", False)):
-        samples = model.series(len(real.x), generator=torch.Generator().manual_seed(0), denoised=denoised)
-        made[name] = _filled(samples)
+        rngs = [torch.Generator().manual_seed(draw) for draw in range(draws)]
+        drawn[name] = [_filled(model.series(len(real.x), generator=rng, denoised=denoised)) for rng in rngs]
     if not brief:
-        made["gaussian"] = gaussian_series(real, len(real.x), spec=data.spec, generator=seeded(0, "gaussian"))
+        drawn["gaussian"] = [gaussian_series(real, len(real.x), spec=data.spec, generator=seeded(0, "gaussian"))]
+    made = {name: fakes[0] for name, fakes in drawn.items()}
     result: dict[str, Any] = {"seed": run.recipe.seed, "series": len(real.x), "steps": real.x.shape[1]}
     trained = [record for record in run.records() if record["event"] == "train"]
     result |= {"training_seconds": trained[-1]["seconds"], "images": trained[-1]["images"]}
-    for name, fake in made.items():
-        result[name] = {"discriminative_score": _scores(discriminative_score(real, fake, seeds=range(seeds)))}
+    for name, fakes in drawn.items():
+        told = [discriminative_score(real, fake, seeds=range(seeds)) for fake in fakes]
+        result[name] = {"discriminative_score": _scores(Told(*map(torch.cat, zip(*told, strict=True))))}
         if not brief:
-            result[name]["predictive_score"] = _summary(predictive_score(real, fake, seeds=range(2)))
+            result[name]["predictive_score"] = _summary(predictive_score(real, fakes[0], seeds=range(2)))
     if not brief:
         result["real against itself"] = {
             "discriminative_score": _scores(discriminative_score(real, real, seeds=range(seeds))),
@@ -109,14 +112,16 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--strong", type=int, default=0, help="seeds of the strong judges")
+    parser.add_argument("--draws", type=int, default=1, help="sets of samples, each judged by all")
     parser.add_argument("--brief", action="store_true", help="only what judges tell of the samples")
     chosen = parser.parse_args()
     runs = []
     for path in chosen.runs:
-        runs.append(measured(path, seeds=chosen.seeds, strong=chosen.strong, brief=chosen.brief))
+        runs.append(measured(path, seeds=chosen.seeds, strong=chosen.strong, draws=chosen.draws, brief=chosen.brief))
         print(path.name, runs[-1], flush=True)
     command = f"python -m benchmarks.sequence_models {chosen.name} RUNS --strong {chosen.strong} --seeds {chosen.seeds}"
-    save(chosen.name, command + " --brief" * chosen.brief, {"runs": runs})
+    command += f" --draws {chosen.draws}" + " --brief" * chosen.brief
+    save(chosen.name, command, {"runs": runs})
 
 
 if __name__ == "__main__":

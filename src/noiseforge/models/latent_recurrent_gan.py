@@ -2,7 +2,7 @@
 
 After RTSGAN (Pei et al. 2021): the players of the game see one code for a whole series, so that no gradient penalty
 goes back through time. Its encoder is recurrent. Here a code is what series vary in most, in closed form: the game need
-not wait for it, and its first samples have the right mean and covariance.
+not wait for it, and begins near the right mean, scale and covariance.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from noiseforge.networks.build import build_discriminator, build_generator
 from noiseforge.networks.mlp import MLPDiscriminator, MLPGenerator
 from noiseforge.networks.sequence.autoencoder import Decoded
 from noiseforge.networks.sequence.codes import CodeDiscriminator, CodeGenerator, Swelling, Textures
-from noiseforge.networks.sequence.levels import LevelMixture
+from noiseforge.networks.sequence.levels import LevelMixture, Shares
 from noiseforge.networks.sequence.noise import ResidualNoise
 from noiseforge.networks.sequence.principal import PrincipalCode, code_size
 from noiseforge.networks.sequence.representation import Parts, View
@@ -35,9 +35,6 @@ Loss = Callable[[Batch, Moment], dict[str, Tensor]]
 
 class LatentRecurrentGAN(CodingSeriesModel):
     """Four players: the decoder; on codes, discriminator and generator; and, after the decoder, the residual noise."""
-
-    held: Tensor
-    """(R,) share of the variance of components that codes hold."""
 
     def __init__(self, settings: LatentRecurrentGANSettings, spec: Spec, rng: torch.Generator):
         size = code_size(settings.autoencoder.code, math.prod(spec.shape))
@@ -51,10 +48,12 @@ class LatentRecurrentGAN(CodingSeriesModel):
             conditional=settings.conditional,
             normalise=settings.normalise,
         )
-        self.width += self.representation.levels + 1
+        self.shares = Shares(self.representation.levels // 2)
+        self.drawn = self.representation.levels + len(self.shares.mean)
+        """Numbers that are drawn from a mixture: levels, and shares of the variance that codes hold."""
+        self.width += self.drawn + 1
         self.settings = settings
         self.principal = PrincipalCode(self.representation.numbers, size)
-        self.register_buffer("held", torch.ones(self.representation.widths[0]))
         self.swelling = Swelling(self.representation.steps, self.representation.widths[0])
         self.game = self._game(latent, rng)
         self.noise: ResidualNoise | None = None
@@ -66,17 +65,17 @@ class LatentRecurrentGAN(CodingSeriesModel):
     def _game(self, latent: int, rng: torch.Generator) -> GAN:
         """Of codes with so many numbers of noise beside that of the levels."""
         settings, levels, size = self.settings, self.representation.levels, len(self.principal.scales)
-        mixture = LevelMixture(levels, settings.level_components, self.classes)
+        mixture = LevelMixture(self.drawn, settings.level_components, self.classes)
         numbers = 2 * size + self.swelling.numbers
-        drawn = build_generator(_drawing(settings, latent + levels), _code_spec(self.spec, numbers), rng)
-        assert isinstance(drawn, MLPGenerator)
-        generator = CodeGenerator(drawn, mixture, self._swollen, latent=latent, width=self.width, shape=size)
+        network = build_generator(_drawing(settings, latent + self.drawn), _code_spec(self.spec, numbers), rng)
+        assert isinstance(network, MLPGenerator)
+        generator = CodeGenerator(network, mixture, self._finished, latent=latent, width=self.width, shape=size)
         textures = Textures(self.representation.steps, self.representation.outputs + 1)
         seen = build_discriminator(settings, _code_spec(self.spec, levels + size + textures.numbers), rng)
         assert isinstance(seen, MLPDiscriminator)
         discriminator = CodeDiscriminator(seen, textures, self._restored, levels + size)
         discriminator.initialise(rng)
-        drawing, spec = _drawing(settings, latent + levels + 1), _code_spec(self.spec, levels + size)
+        drawing, spec = _drawing(settings, latent + self.drawn + 1), _code_spec(self.spec, levels + size)
         return GAN(drawing, spec, rng, players=(generator, discriminator))  # type: ignore[arg-type]
 
     def prepare(self, data: Dataset) -> None:
@@ -87,9 +86,11 @@ class LatentRecurrentGAN(CodingSeriesModel):
         generator, discriminator = self.game.generator, self.game.discriminator
         assert isinstance(generator, CodeGenerator)
         assert isinstance(discriminator, CodeDiscriminator)
-        generator.mixture.fit(view.level, self.condition(batch.y), self.representation.level_whitening.kept)
         self.principal.fit(series)
-        self.held.copy_(self.representation.share(view, self._linear(self._code(view))))
+        share = self.representation.share(self._linear(self._code(view)), view.level, view.alive)
+        self.shares.fit(share)
+        kept = torch.cat([self.representation.level_whitening.kept, (self.shares.scale > 0).float()])
+        generator.mixture.fit(torch.cat([view.level, self.shares(share)], 1), self.condition(batch.y), kept)
         generator.scales.copy_(self.principal.scales)
         discriminator.textures.fit(self.representation.steps_of(series))
 
@@ -97,11 +98,18 @@ class LatentRecurrentGAN(CodingSeriesModel):
         """What codes tell in closed form of each step of a series: (N, T, outputs + 1)."""
         return self.representation.steps_of(self.principal.restore(code[:, self.representation.levels :]))
 
-    def _swollen(self, shape: Tensor, swells: Tensor) -> Tensor:
-        """Shapes (N, size) of the series that shapes stand for, after their components have swollen."""
+    def _finished(self, shape: Tensor, swells: Tensor, drawn: Tensor) -> Tensor:
+        """Codes of levels and of the series that shapes (N, size) stand for, after their components have swollen.
+
+        Of the variance that levels say, each component then has the share that was drawn: without, a series would have
+        too little or too much of it, for what its scale is is a matter of many numbers of a shape at once.
+        """
+        level, share = drawn.split([self.representation.levels, len(self.shares.mean)], 1)
         series = self.representation.steps_of(self.principal.restore(shape))
-        real, others = series.split([self.representation.widths[0], series.shape[2] - self.representation.widths[0]], 2)
-        return self.principal(torch.cat([self.swelling(real, swells), others], 2).flatten(1))
+        real, others = series.tensor_split([self.representation.widths[0]], 2)
+        alive, share = series[..., -1] > 0.5, self.shares.restore(share).unsqueeze(1)
+        real = self.representation.levelled(self.swelling(real, swells), level, alive, share) * alive.unsqueeze(2)
+        return torch.cat([level, self.principal(torch.cat([real, others], 2).flatten(1))], 1)
 
     def _linear(self, code: Tensor) -> Tensor:
         """The components (N, T, R) among them."""
@@ -183,7 +191,7 @@ class LatentRecurrentGAN(CodingSeriesModel):
         code = self.game.render(z, y)
         decoded = self.decoder(code, y)
         if denoised or generator is None or self.noise is None:
-            return self.draft(code, decoded, 0.0, generator, self.held)
+            return self.draft(code, decoded, None, generator)
         level = code[:, : self.representation.levels]
         noise = self.noise.sample(decoded.states, level, self.representation.steps, generator)
         return self.draft(code, decoded, noise, generator)

@@ -77,7 +77,7 @@ class RecurrentVAE(CodingSeriesModel, EncodingModel):
     def made(self, z: Tensor, y: Tensor | None, generator: torch.Generator | None, *, denoised: bool) -> Made:
         decoded = self.decoder(z, y)
         if denoised or generator is None:
-            return self.draft(z, decoded, 0.0, generator)
+            return self.draft(z, decoded, None, generator)
         shape = (len(z), self.representation.steps, len(self.log_scale))
         noise = torch.randn(shape, generator=generator).to(z.device) * self.log_scale.exp()
         return self.draft(z, decoded, noise, generator)

@@ -13,6 +13,7 @@ from noiseforge.data.spec import Dataset, Spec
 from noiseforge.errors import UserError
 from noiseforge.models.latent import CHUNK, LatentModel
 from noiseforge.networks.sequence.autoencoder import Decoded, SequenceDecoder, chunk_for
+from noiseforge.networks.sequence.masks import inside
 from noiseforge.networks.sequence.representation import Parts, Representation, View
 from noiseforge.recipes.recurrent_settings import RecurrentNetworkSettings
 
@@ -138,22 +139,18 @@ class CodingSeriesModel(SeriesModel):
             nats["length"] = self.representation.length_surprise(decoded.length, view)
         return nats
 
-    def draft(
-        self,
-        code: Tensor,
-        decoded: Decoded,
-        noise: Tensor | float,
-        generator: torch.Generator | None,
-        share: Tensor | float = 1.0,
-    ) -> Made:
+    def draft(self, code: Tensor, decoded: Decoded, noise: Tensor | None, generator: torch.Generator | None) -> Made:
         """What a decoder gave of a code, with noise (N, T, R) on its components, and lengths drawn.
 
-        Of the variance that the levels of a series say, its components have a share, (R,) or one for all.
+        With their noise, series have the mean and scale that their levels say.
         """
         parts = self.parts(code, decoded)
         length = self.representation.draw_lengths(decoded.length.float().cpu(), generator)
-        real = self.representation.levelled(parts.real + noise, parts.level, length, share)
-        return Made(parts._replace(real=real), length)
+        if noise is not None:
+            noisy = parts.real + noise
+            alive = inside(noisy, length)
+            parts = parts._replace(real=self.representation.levelled(noisy, parts.level, alive))
+        return Made(parts, length)
 
     @abstractmethod
     def coded(self, x: Tensor, length: Tensor | None, y: Tensor | None) -> Tensor:

@@ -29,7 +29,7 @@ class AutoencoderSettings(RecurrentNetworkSettings, OptimiserSettings):
     lr: Schedule = Ramp(start=3e-3, end=0.0, images=200_000)
     beta1: float = Field(0.9, ge=0, lt=1)
     clip_norm: float | None = Field(1.0, gt=0)
-    code: int = Field(512, ge=1)
+    code: int = Field(1280, ge=1)
     """Principal components that a series is coded in, beside its levels; fewer where it has no more numbers."""
     jitter: float = Field(0.1, ge=0, allow_inf_nan=False)
     """Standard deviation of the noise on the codes that the decoder learns values from, in those of each number."""
@@ -45,7 +45,7 @@ class LatentRecurrentGANSettings(AdversarialSettings):
     kind: Literal["latent_rgan"] = "latent_rgan"
     network: Literal["mlp"] = "mlp"
     """Of the game on codes."""
-    latent: int = Field(512, ge=1)
+    latent: int = Field(1280, ge=1)
     """Numbers of noise, at most as many as a code has."""
     loss: Literal["minimax", "nonsaturating", "leastsquares", "hinge", "wasserstein", "relativistic"] = "relativistic"
     r1: Schedule = 1.0

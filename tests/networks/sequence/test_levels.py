@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from noiseforge.networks.sequence.levels import LevelMixture
+from noiseforge.networks.sequence.levels import LevelMixture, Shares
 
 
 def test_levels_of_equal_noise_are_equal_and_keep_to_their_class() -> None:
@@ -28,3 +28,25 @@ def test_few_series_have_few_components(levels: int, components: int) -> None:
     mixture.fit(level, None, kept=torch.ones(levels))
     assert int((mixture.shares > 0).sum()) == components
     assert mixture.shares.sum().item() == pytest.approx(1.0)
+
+
+def test_shares_come_back_and_those_that_are_equal_take_no_part() -> None:
+    share = torch.rand(500, 3, generator=torch.Generator().manual_seed(0)).mul(0.5).add(0.4)
+    share[:, 1] = 0.7
+    shares = Shares(3)
+    shares.fit(share)
+    numbers = shares(share)
+    assert not numbers[:, 1].any()
+    torch.testing.assert_close(numbers[:, ::2].std(0, correction=0), torch.ones(2))
+    torch.testing.assert_close(shares.restore(numbers), share)
+    assert torch.equal(shares.restore(numbers + 9)[:, ::2], share.amax(0)[::2].expand(500, 2))
+
+
+def test_levels_that_never_vary_ask_for_no_more_series() -> None:
+    level = torch.randn(400, 20, generator=torch.Generator().manual_seed(0))
+    kept = (torch.arange(20) < 4).float()
+    level = level * kept
+    few, many = LevelMixture(20, 24), LevelMixture(20, 24)
+    few.fit(level, None, torch.ones(20))
+    many.fit(level, None, kept)
+    assert int((few.shares > 0).sum()) < int((many.shares > 0).sum()) == 400 // 50

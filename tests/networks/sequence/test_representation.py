@@ -9,6 +9,7 @@ from noiseforge.errors import UserError
 from noiseforge.networks.sequence.representation import FLATTEST, Representation
 
 N, STEPS = 500, 24
+NEAR = {"atol": 1e-3, "rtol": 1e-3}
 WALK, NOISE, BURSTS = range(3)
 
 
@@ -71,8 +72,8 @@ def test_what_is_made_has_the_mean_and_the_scale_that_are_told() -> None:
     representation = prepared(x)
     view = representation(x, None)
     length = torch.randint(5, STEPS + 1, (N,), generator=torch.Generator().manual_seed(1))
-    made = representation.levelled(2 * torch.randn(view.real.shape) + 1, view.level, length)
     alive = torch.arange(STEPS) < length[:, None]
+    made = representation.levelled(2 * torch.randn(view.real.shape) + 1, view.level, alive)
     walk = made[..., place(representation, WALK)]
     of_all = torch.stack([row[there].square().mean() for row, there in zip(walk, alive, strict=True)])
     mean = torch.stack([row[there].mean() for row, there in zip(walk, alive, strict=True)])
@@ -81,24 +82,39 @@ def test_what_is_made_has_the_mean_and_the_scale_that_are_told() -> None:
     assert made[..., place(representation, NOISE)].std() == pytest.approx(2.0, rel=0.05), "what is not told is left"
 
 
-def test_series_without_their_noise_have_the_share_of_the_scale_that_codes_hold() -> None:
+def test_series_have_the_share_of_the_scale_that_is_wanted_of_each() -> None:
     x = columns()
     representation = prepared(x)
-    view, length = representation(x, None), torch.full((N,), STEPS)
-    share = representation.share(view, view.real / 2)
-    at = place(representation, BURSTS)
-    assert float(share[at]) == pytest.approx(0.25, abs=1e-4)
-    made = representation.levelled(torch.randn(view.real.shape), view.level, length, share)[..., at]
-    whole = representation.levelled(torch.randn(view.real.shape), view.level, length)[..., at]
-    torch.testing.assert_close(made.var(1), whole.var(1) / 4, atol=1e-3, rtol=1e-3)
+    view, at = representation(x, None), place(representation, BURSTS)
+    share = torch.rand(N, 1, 3, generator=torch.Generator().manual_seed(1))
+    told = representation.share(view.real / 2, view.level, view.alive)[:, at]
+    torch.testing.assert_close(told, torch.full((N,), 0.25), **NEAR)
+    whole, part = (
+        representation.levelled(torch.randn(view.real.shape), view.level, view.alive, wanted)[..., at]
+        for wanted in (1.0, share)
+    )
+    torch.testing.assert_close(part.var(1), whole.var(1) * share[:, 0, at], **NEAR)
 
 
 def test_series_of_the_data_are_levelled_already() -> None:
     x = columns()
     representation = prepared(x)
     view = representation(x, None)
-    again = representation.levelled(view.real, view.level, torch.full((N,), STEPS))
+    again = representation.levelled(view.real, view.level, view.alive)
     torch.testing.assert_close(again, view.real, atol=FLATTEST, rtol=FLATTEST)
+
+
+def test_gaps_are_seen_on_the_line_between_what_is_known() -> None:
+    x = torch.randn(N, 1, 3, generator=torch.Generator().manual_seed(0)) * torch.linspace(-1, 1, STEPS)[:, None]
+    x = x + torch.tensor([0.0, 1.0, 2.0])
+    representation = prepared(x)
+    gappy = x.clone()
+    gappy[:, 3:7, 0] = torch.nan
+    gappy[0, :, 1] = torch.nan
+    view = representation(gappy, None)
+    there = representation.values(view.real, view.level)
+    torch.testing.assert_close(there[1:], x[1:], atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(there[0, :, 1], representation.whitening.mean[1].expand(STEPS), atol=1e-3, rtol=1e-3)
 
 
 def test_noise_of_which_nothing_is_told_has_no_levels() -> None:
@@ -119,7 +135,7 @@ def test_lopsided_columns_are_seen_as_normal_and_come_back_lopsided() -> None:
     view = representation(turnover, None)
     assert abs(float(view.real.pow(3).mean())) < 0.2
     torch.testing.assert_close(representation.values(view.real, view.level), turnover, atol=1e-3, rtol=1e-3)
-    drawn = representation.levelled(torch.randn(view.real.shape, generator=rng), view.level, torch.full((N,), STEPS))
+    drawn = representation.levelled(torch.randn(view.real.shape, generator=rng), view.level, view.alive)
     made = representation.values(drawn, view.level)
     assert float((made < turnover.amin(1, keepdim=True)).float().mean()) < 0.1
     torch.testing.assert_close(made.mean(1), turnover.mean(1), atol=0.05, rtol=0.05)

@@ -12,8 +12,8 @@ from noiseforge.networks.blocks import GAINS, SLOPE, initialise, scaled
 from noiseforge.networks.mlp import MLPDiscriminator, MLPGenerator
 from noiseforge.networks.sequence.levels import LevelMixture
 
-START = 0.1
-"""Share of its usual scale that the output of a code generator's network begins with."""
+START = 0.05
+"""Share of its usual scale that the output of a code generator's network begins with; swells begin at 0."""
 WAVES = 16
 """Cosines over time, at most, by which the scale of a component swells."""
 PATCH = 4
@@ -27,7 +27,7 @@ STILL = 1e-4
 class CodeGenerator(nn.Module):
     """Noise (N, width), and labels (N,) if there are classes, to codes: levels, then a shape.
 
-    Levels come from their mixture. Numbers of a shape are noise of their own scale, which a network that is told the
+    Levels come from a mixture. Numbers of a shape are noise of their own scale, which a network that is told the
     levels shifts and stretches: the game begins near a normal distribution of the right mean and covariance, and what
     it learns is how shapes differ from that. It also swells the series that a shape stands for, and calms it: bursts
     are of many numbers of a shape at once.
@@ -35,7 +35,7 @@ class CodeGenerator(nn.Module):
     Args:
         network: noise without that of the levels, the levels, and labels to (N, 2·shape + swells), unbounded.
         mixture: of the levels; its noise comes after the first `latent` numbers.
-        swelling: shapes (N, shape) and swells to shapes.
+        finish: shapes (N, shape), swells and levels to codes.
         latent: numbers of the noise before it.
         width: numbers of all noise.
         shape: numbers of a shape.
@@ -47,19 +47,20 @@ class CodeGenerator(nn.Module):
         self,
         network: MLPGenerator,
         mixture: LevelMixture,
-        swelling: Callable[[Tensor, Tensor], Tensor],
+        finish: Callable[[Tensor, Tensor, Tensor], Tensor],
         *,
         latent: int,
         width: int,
         shape: int,
     ) -> None:
         super().__init__()
-        self.network, self.mixture, self.swelling = network, mixture, swelling
+        self.network, self.mixture, self.finish = network, mixture, finish
         drawn = mixture.levels + 1
         self.parts = [latent, drawn, width - latent - drawn]
         self.register_buffer("scales", torch.ones(shape))
         with torch.no_grad():
             network.output.weight.mul_(START)
+            network.output.weight[2 * shape :] = 0
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         own, drawn, category = z.split(self.parts, 1)
@@ -67,7 +68,7 @@ class CodeGenerator(nn.Module):
         told, size = self.network(torch.cat([own, level, category], 1), y), len(self.scales)
         shift, stretch, swells = told.split([size, size, told.shape[1] - 2 * size], 1)
         shape = self.scales * (shift + pad(own, (0, size - own.shape[1])) * stretch.tanh().exp())
-        return torch.cat([level, self.swelling(shape, swells)], 1)
+        return self.finish(shape, swells, level)
 
 
 class Swelling(nn.Module):

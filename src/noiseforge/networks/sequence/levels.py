@@ -14,6 +14,48 @@ PER_LEVEL = 5
 SMALLEST = 1e-3
 """Variance that a component has in every direction, in those of whitened levels."""
 
+LEAST = 1e-4
+"""Share of a variance under which it is none."""
+EQUAL = 0.02
+"""Standard deviation of the logarithms of shares under which they are equal."""
+
+
+class Shares(nn.Module):
+    """Shares (N, R) of variances to numbers of mean 0 and variance 1 that a mixture can be of.
+
+    Shares of a component that differ hardly at all count as equal. None comes back larger than the largest was.
+
+    Args:
+        components: R.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    largest: Tensor
+
+    def __init__(self, components: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(components))
+        self.register_buffer("largest", torch.ones(components))
+        self.register_buffer("scale", torch.zeros(components))
+
+    @torch.no_grad()
+    def fit(self, share: Tensor) -> None:
+        """Takes the mean and scale of their logarithms from (n, R)."""
+        logs = share.clamp(min=LEAST).log()
+        self.mean.copy_(logs.mean(0))
+        self.largest.copy_(share.amax(0))
+        scale = (logs - self.mean).square().mean(0).sqrt()
+        self.scale.copy_(torch.where(scale > EQUAL, scale, 0))
+
+    def forward(self, share: Tensor) -> Tensor:
+        logs = share.clamp(min=LEAST).log() - self.mean
+        return torch.where(self.scale > 0, logs / self.scale, 0)
+
+    def restore(self, numbers: Tensor) -> Tensor:
+        """(N, R) shares."""
+        return torch.minimum((self.mean + self.scale * numbers).exp(), self.largest)
+
 
 class LevelMixture(nn.Module):
     """Noise (N, levels + 1), and labels (N,) if there are classes, to levels (N, levels).
@@ -57,7 +99,7 @@ class LevelMixture(nn.Module):
         for mixture in range(len(self.shares)):
             some = level if y is None else level[y == mixture]
             some = some if len(some) > 1 else level
-            count = max(1, min(self.components, len(some) // max(PER_COMPONENT, PER_LEVEL * self.levels)))
+            count = max(1, min(self.components, len(some) // max(PER_COMPONENT, PER_LEVEL * int(kept.sum()))))
             fitted = GaussianMixture(count, reg_covar=SMALLEST, random_state=0)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)  # near enough is good enough here

@@ -27,6 +27,30 @@ def known(x: Tensor, length: Tensor | None = None) -> tuple[Tensor, Tensor]:
     return x.masked_fill(~there, 0), there
 
 
+def interpolated(x: Tensor, there: Tensor, otherwise: Tensor) -> Tensor:
+    """Values (N, T, D) with what is not there on a line between those before and after it.
+
+    Before the first and after the last that is there, it is as they are.
+
+    Args:
+        x: finite.
+        there: (N, T, D) bool.
+        otherwise: (D,), where nothing is there at all.
+
+    >>> known = torch.tensor([False, True, False, False, True]).view(1, 5, 1)
+    >>> interpolated(torch.tensor([0.0, 1, 0, 0, 4]).view(1, 5, 1), known, torch.zeros(1)).flatten().tolist()
+    [1.0, 1.0, 2.0, 3.0, 4.0]
+    """
+    steps, end = torch.arange(x.shape[1], device=x.device).view(1, -1, 1), x.shape[1]
+    before = torch.where(there, steps, -1).cummax(1).values
+    after = torch.where(there, steps, end).flip(1).cummin(1).values.flip(1)
+    first = torch.where(before < 0, after, before).clamp(max=end - 1)
+    last = torch.where(after == end, before, after).clamp(min=0)
+    weight = (steps - first) / (last - first).clamp(min=1)
+    line = torch.lerp(x.gather(1, first), x.gather(1, last), weight.to(x.dtype))
+    return torch.where(there, x, torch.where(there.any(1, keepdim=True), line, otherwise))
+
+
 def inside(x: Tensor, length: Tensor) -> Tensor:
     """(N, T), whether a step of x (N, T, ...) lies within the true length (N,)."""
     return torch.arange(x.shape[1], device=x.device) < length.to(x.device)[:, None]

@@ -11,8 +11,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 from noiseforge.data.spec import Batch, Column, Dataset, Spec
 from noiseforge.errors import UserError
 from noiseforge.networks.sequence.marginals import Marginals
+from noiseforge.networks.sequence.masks import interpolated, moments, time_mean
 from noiseforge.networks.sequence.masks import known as known_values
-from noiseforge.networks.sequence.masks import moments, time_mean
 from noiseforge.networks.sequence.whitening import Whitening
 
 LARGEST = 6.0
@@ -21,7 +21,7 @@ FLATTEST = 0.01
 """Standard deviations of the data that a series varies by at least, for what it is normalised by."""
 BY_CHANCE = 1.5
 """Variance between series, over that of independent steps, up to which a mean or a scale tells nothing of a series."""
-PREPARED = 500_000
+PREPARED = 1_000_000
 """Steps of the training series that the whitening is taken from, at most."""
 
 
@@ -29,7 +29,7 @@ class View(NamedTuple):
     """Series in parts: what is real, what is a category, what is missing, and which steps there are."""
 
     real: Tensor
-    """(N, T, R) components, normalised and by their curves; what is missing, or after the end, counts as the mean."""
+    """(N, T, R) components, normalised and by their curves; gaps are interpolated, and after the end is the mean."""
     level: Tensor
     """(N, 2·R) whitened means and logarithms of the scales of components; (N, 0) without normalisation."""
     known: Tensor
@@ -158,7 +158,8 @@ class Representation(nn.Module):
         steps = torch.arange(x.shape[1], device=x.device)
         alive = (steps < (self.steps if length is None else length[:, None])).expand(len(x), -1)
         missing = [(~known[..., place.start] & alive).to(filled.dtype) for place in self.gaps]
-        components = self.whitening(torch.where(known_real, real, self.whitening.mean))
+        there = interpolated(real, known_real, self.whitening.mean)
+        components = self.whitening(torch.where(alive.unsqueeze(2), there, self.whitening.mean))
         level = self.level_whitening(self._levels(components, known_real, alive))
         mean, scale = self._mean_and_scale(level)
         return View(
@@ -209,7 +210,7 @@ class Representation(nn.Module):
         mean, scale = self._mean_and_scale(level)
         return self.whitening.restore((mean + scale * self.marginals.restore(real)) * self.whitening.kept)
 
-    def levelled(self, real: Tensor, level: Tensor, length: Tensor, share: Tensor | float = 1.0) -> Tensor:
+    def levelled(self, real: Tensor, level: Tensor, alive: Tensor, share: Tensor | float = 1.0) -> Tensor:
         """Components (N, T, R) of which the values have mean 0 and the scale that their levels say, as the data's have.
 
         The scale of a series would else vary twice.
@@ -217,25 +218,29 @@ class Representation(nn.Module):
         Args:
             real: components.
             level: (N, levels).
-            length: (N,).
-            share: of the variance that they are to have, (R,) or one for all: series without their noise have less.
+            alive: (N, T) bool.
+            share: of the variance to have, (N, 1, R) or one for all: series without their noise have less.
         """
         if not self.normalise:
             return real
-        alive = torch.arange(self.steps, device=real.device) < length.to(real.device)[:, None]
         tells_mean, tells_scale = self.told.chunk(2)
         normalised = self.marginals.restore(real)
         mean, variance, _ = moments(normalised, alive)
-        _, scale = self._mean_and_scale(level)
-        wanted = share * (1 - (FLATTEST / scale).square()).clamp(min=0)
+        wanted = share * self._variance(level)
         factor = (wanted / variance.unsqueeze(1).clamp(min=FLATTEST**2)).sqrt()
         centred = normalised - tells_mean * mean.unsqueeze(1)
         return self.marginals(centred * torch.where(tells_scale > 0, factor, 1))
 
-    def share(self, view: View, real: Tensor) -> Tensor:
-        """(R,) of the variance over time of a view's components, as values, that others (N, T, R) have in its place."""
-        has, had = (moments(self.marginals.restore(each), view.alive)[1].sum(0) for each in (real, view.real))
-        return (has / had.clamp(min=FLATTEST**4)).clamp(max=1)
+    def share(self, real: Tensor, level: Tensor, alive: Tensor) -> Tensor:
+        """(N, R) of the variance that levels say, as components (N, T, R) have it at steps (N, T); (N, 0) without."""
+        if not self.normalise:
+            return real[:, 0, :0]
+        return moments(self.marginals.restore(real), alive)[1] / self._variance(level).squeeze(1)
+
+    def _variance(self, level: Tensor) -> Tensor:
+        """(N, 1, R) of components that were divided by their scales: less than 1 of a series that hardly varies."""
+        _, scale = self._mean_and_scale(level)
+        return (1 - (FLATTEST / scale).square()).clamp(min=FLATTEST**4)
 
     def flat(self, view: View) -> Tensor:
         """(N, numbers): components, categories, gaps and the end of all steps; without components that are noise."""
@@ -276,7 +281,7 @@ class Representation(nn.Module):
         return logits + torch.where(self.lengths > 0, self.lengths.clamp(min=1e-6).log(), -1e4)
 
     def blanked(self, parts: Parts, missing: Tensor, alive: Tensor) -> Tensor:
-        """Generated components as a view of such series would show them: attributes constant, gaps at the mean.
+        """Generated components as a view of such series would show them: attributes constant, gaps interpolated.
 
         Args:
             parts: with `real` (N, T, R).
@@ -288,9 +293,10 @@ class Representation(nn.Module):
             return parts.real.clamp(-LARGEST, LARGEST)
         x = self.values(parts.real, parts.level)
         x = torch.where(constant, (x * alive).sum(1, keepdim=True) / alive.sum(1, keepdim=True), x)
-        there = 1 - self._gaps_of_columns(missing)[..., self._is_real()]
+        gone = self._gaps_of_columns(missing)[..., self._is_real()]
+        line = interpolated(x, (gone < 0.5) & (alive > 0.5), self.whitening.mean)
         mean, scale = self._mean_and_scale(parts.level)
-        components = (self.whitening.rotated((x - self.whitening.mean) * there) - mean) / scale
+        components = (self.whitening(x + gone * (line - x)) - mean) / scale
         return self.marginals(components).clamp(-LARGEST, LARGEST)
 
     def category_gaps(self, missing: Tensor) -> Tensor:
