@@ -13,7 +13,6 @@ PER_LEVEL = 5
 """The same, for each number of their levels: a component has a covariance."""
 SMALLEST = 1e-3
 """Variance that a component has in every direction, in those of whitened levels."""
-
 LEAST = 1e-4
 """Share of a variance under which it is none."""
 EQUAL = 0.02
