@@ -213,8 +213,6 @@ class Representation(nn.Module):
     def levelled(self, real: Tensor, level: Tensor, alive: Tensor, share: Tensor | float = 1.0) -> Tensor:
         """Components (N, T, R) of which the values have mean 0 and the scale that their levels say, as the data's have.
 
-        The scale of a series would else vary twice.
-
         Args:
             real: components.
             level: (N, levels).
@@ -226,8 +224,7 @@ class Representation(nn.Module):
         tells_mean, tells_scale = self.told.chunk(2)
         normalised = self.marginals.restore(real)
         mean, variance, _ = moments(normalised, alive)
-        wanted = share * self._variance(level)
-        factor = (wanted / variance.unsqueeze(1).clamp(min=FLATTEST**2)).sqrt()
+        factor = (share * self._variance(level) / variance.unsqueeze(1).clamp(min=FLATTEST**2)).sqrt()
         centred = normalised - tells_mean * mean.unsqueeze(1)
         return self.marginals(centred * torch.where(tells_scale > 0, factor, 1))
 
@@ -239,8 +236,7 @@ class Representation(nn.Module):
 
     def _variance(self, level: Tensor) -> Tensor:
         """(N, 1, R) of components that were divided by their scales: less than 1 of a series that hardly varies."""
-        _, scale = self._mean_and_scale(level)
-        return (1 - (FLATTEST / scale).square()).clamp(min=FLATTEST**4)
+        return (1 - (FLATTEST / self._mean_and_scale(level)[1]).square()).clamp(min=FLATTEST**4)
 
     def flat(self, view: View) -> Tensor:
         """(N, numbers): components, categories, gaps and the end of all steps; without components that are noise."""
