@@ -2,7 +2,7 @@
 
 After RTSGAN (Pei et al. 2021): the players of the game see one code for a whole series, so that no gradient penalty
 goes back through time. Its encoder is recurrent. Here a code is what series vary in most, in closed form: the game need
-not wait for it, and begins near the right mean, scale and covariance.
+not wait for it.
 """
 
 from __future__ import annotations
