@@ -27,7 +27,7 @@ from noiseforge.networks.sequence.codes import CodeDiscriminator, CodeGenerator,
 from noiseforge.networks.sequence.levels import LevelMixture, Shares
 from noiseforge.networks.sequence.noise import ResidualNoise
 from noiseforge.networks.sequence.principal import PrincipalCode, code_size
-from noiseforge.networks.sequence.representation import Parts, View
+from noiseforge.networks.sequence.view import Parts, View
 from noiseforge.recipes.recurrent_settings import LatentRecurrentGANSettings
 
 Loss = Callable[[Batch, Moment], dict[str, Tensor]]
@@ -86,7 +86,7 @@ class LatentRecurrentGAN(CodingSeriesModel):
         generator, discriminator = self.game.generator, self.game.discriminator
         assert isinstance(generator, CodeGenerator)
         assert isinstance(discriminator, CodeDiscriminator)
-        self.principal.fit(series)
+        self.principal.fit(series, self.representation.outputs + 1)
         share = self.representation.share(self._linear(self._code(view)), view.level, view.alive)
         self.shares.fit(share)
         kept = torch.cat([self.representation.level_whitening.kept, (self.shares.scale > 0).float()])

@@ -12,7 +12,7 @@ from noiseforge.models.latent import Code, EncodingModel
 from noiseforge.models.player import Moment, Player
 from noiseforge.models.series import CodingSeriesModel, Made
 from noiseforge.networks.sequence.autoencoder import SequenceEncoder
-from noiseforge.networks.sequence.representation import Parts, View
+from noiseforge.networks.sequence.view import Parts, View
 from noiseforge.objectives.variational import free_bits, guarded, kl_normal, normal_log_density, reparameterised
 from noiseforge.recipes.recurrent_settings import RecurrentVAESettings
 from noiseforge.recipes.schedule import value_at

@@ -14,7 +14,8 @@ from noiseforge.errors import UserError
 from noiseforge.models.latent import CHUNK, LatentModel
 from noiseforge.networks.sequence.autoencoder import Decoded, SequenceDecoder, chunk_for
 from noiseforge.networks.sequence.masks import inside
-from noiseforge.networks.sequence.representation import Parts, Representation, View
+from noiseforge.networks.sequence.representation import Representation
+from noiseforge.networks.sequence.view import SURE, Parts, View
 from noiseforge.recipes.recurrent_settings import RecurrentNetworkSettings
 
 
@@ -142,14 +143,17 @@ class CodingSeriesModel(SeriesModel):
     def draft(self, code: Tensor, decoded: Decoded, noise: Tensor | None, generator: torch.Generator | None) -> Made:
         """What a decoder gave of a code, with noise (N, T, R) on its components, and lengths drawn.
 
-        With their noise, series have the mean and scale that their levels say.
+        With their noise, series have the mean and scale that their levels say, once their gaps are filled: so gaps are
+        drawn as well.
         """
         parts = self.parts(code, decoded)
         length = self.representation.draw_lengths(decoded.length.float().cpu(), generator)
-        if noise is not None:
-            noisy = parts.real + noise
-            alive = inside(noisy, length)
-            parts = parts._replace(real=self.representation.levelled(noisy, parts.level, alive))
+        if noise is not None and generator is not None:
+            alive = inside(noise, length)
+            logits = parts.missing.float().cpu()
+            missing = self.representation.draw_gaps(logits, alive.cpu(), generator).to(noise)
+            real = self.representation.levelled(parts.real + noise, parts.level, alive, missing=missing)
+            parts = parts._replace(real=real, missing=SURE * (2 * missing - 1))
         return Made(parts, length)
 
     @abstractmethod

@@ -20,6 +20,15 @@ def test_levels_of_equal_noise_are_equal_and_keep_to_their_class() -> None:
     assert (drawn[:, 1] == 0).all(), "a level that does not vary stays at 0"
 
 
+def test_levels_are_not_those_of_the_few_series_that_a_component_stands_for() -> None:
+    """Windows that overlap are many with nearly one level: drawn levels are near it, not on it."""
+    spells = torch.randn(20, 1, 2, generator=torch.Generator().manual_seed(0)).expand(-1, 100, -1).flatten(0, 1)
+    mixture = LevelMixture(2, 64)
+    mixture.fit(spells, None, kept=torch.ones(2))
+    drawn = mixture(torch.randn(4000, 3, generator=torch.Generator().manual_seed(1)))
+    assert float(torch.cdist(drawn, spells).amin(1).median()) > 0.1
+
+
 @pytest.mark.parametrize(("levels", "components"), [(1, 5), (20, 2)])
 def test_few_series_have_few_components(levels: int, components: int) -> None:
     """Fewer still of many levels, of which each component has a covariance."""

@@ -42,6 +42,20 @@ def test_codes_do_not_correlate_have_their_own_scales_and_one_squared_norm() -> 
     torch.testing.assert_close(code.scales / code.scales[0], sizes / sizes[0], atol=1e-4, rtol=0)
 
 
+def test_channels_that_have_nothing_to_do_with_each_other_have_directions_of_their_own() -> None:
+    rng = torch.Generator().manual_seed(0)
+    wave = (torch.rand(4000, 1, 3, generator=rng) * 6 + torch.arange(8)[:, None] / 2).sin()
+    x = torch.stack([wave[..., 0], wave[..., 1], wave[..., 0] - wave[..., 2]], 2).flatten(1)
+    code = PrincipalCode(24, 6)
+    code.fit(x, channels=3)
+    power = code.directions.unflatten(0, (8, 3)).square().sum(0)
+    apart = power[1] > 0.5
+    assert int(apart.sum()) == 2
+    assert float(power[1, ~apart].max() + power[::2, apart].max()) < 1e-20
+    assert left_out(code, x) < 1.02 * left_out(fitted(x, 6), x)
+    assert float(fitted(x, 6).directions.unflatten(0, (8, 3)).square().sum(0).amax(0).min()) < 0.9, "else nothing mixes"
+
+
 def test_long_series_are_coded_without_their_covariance_and_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     x = series()
     exact = fitted(x, 8)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from noiseforge.data.spec import Batch, Spec
+from noiseforge.data.spec import Batch, Column, Spec
 from noiseforge.errors import UserError
 from noiseforge.networks.sequence.representation import FLATTEST, Representation
 
@@ -18,7 +18,9 @@ class Data:
 
     def __init__(self, x: Tensor) -> None:
         self.x, self.labels, self.length = x, None, None
-        self.spec = Spec(source="x", modality="sequence", shape=tuple(x.shape[1:]), fingerprint="0")
+        gaps = x.isnan().any(0).any(0).tolist()
+        names = tuple(Column(name=str(index), missing=gap) for index, gap in enumerate(gaps))
+        self.spec = Spec(source="x", modality="sequence", shape=tuple(x.shape[1:]), columns=names, fingerprint="0")
 
     def __len__(self) -> int:
         return len(self.x)
@@ -115,6 +117,22 @@ def test_gaps_are_seen_on_the_line_between_what_is_known() -> None:
     there = representation.values(view.real, view.level)
     torch.testing.assert_close(there[1:], x[1:], atol=1e-3, rtol=1e-3)
     torch.testing.assert_close(there[0, :, 1], representation.whitening.mean[1].expand(STEPS), atol=1e-3, rtol=1e-3)
+
+
+def test_drawn_series_have_the_levels_that_they_show_once_their_gaps_are_filled() -> None:
+    x, rng = columns(), torch.Generator().manual_seed(1)
+    x = torch.where(torch.rand(x.shape, generator=rng) < 0.3, torch.nan, x)
+    representation = prepared(x)
+    view = representation(x, None)
+    real, missing = torch.randn(view.real.shape, generator=rng), view.missing
+    shown = []
+    for filled in (missing, None):
+        made = representation.levelled(real, view.level, view.alive, missing=filled)
+        series = representation.values(made, view.level).masked_fill(missing > 0.5, torch.nan)
+        shown.append((representation(series, None).level - view.level).abs().mean(0))
+    of_scale = representation.level_whitening.kept > 0
+    assert float(shown[0][of_scale].max()) < 0.05
+    assert float(shown[1][of_scale].max()) > 0.2, "else gaps make no difference here"
 
 
 def test_noise_of_which_nothing_is_told_has_no_levels() -> None:

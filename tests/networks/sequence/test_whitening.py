@@ -48,6 +48,26 @@ def test_the_smoothest_component_comes_first_and_noise_of_one_column_does_not_ro
     torch.testing.assert_close(whitening.restore(components), x, atol=1e-4, rtol=0)
 
 
+def test_groups_keep_components_of_their_own_unless_a_dependency_is_between_them() -> None:
+    x = torch.randn(5000, 3, generator=torch.Generator().manual_seed(0)) @ torch.tensor(
+        [[1.0, 1.0, 0.0], [0.0, 0.1, 0.0], [0.0, 0.0, 1.0]]
+    )
+    group = torch.tensor([0, 0, 1])
+    for differences in (None, x.diff(dim=0)):
+        whitening = Whitening(3)
+        whitening.fit(x, differences, group)
+        of_third = whitening.matrix[2].ne(0)
+        assert int(of_third.sum()) == 1
+        assert not whitening.matrix[:2, of_third].any()
+        torch.testing.assert_close(whitening(x).std(0), torch.ones(3), atol=1e-3, rtol=0)
+        torch.testing.assert_close(whitening.restore(whitening(x)), x, atol=1e-5, rtol=0)
+    whole, parted = Whitening(4), Whitening(4)
+    summed = torch.cat([x, x.sum(1, keepdim=True)], 1)
+    whole.fit(summed)
+    parted.fit(summed, None, torch.tensor([0, 0, 1, 2]))
+    assert torch.equal(parted.matrix, whole.matrix)
+
+
 @pytest.mark.parametrize("differences", [None, torch.zeros(9, 2)])
 def test_columns_that_are_constant_give_no_component(differences: Tensor | None) -> None:
     whitening = Whitening(2)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from noiseforge.networks.blocks import CodeHead, LabelledLatent, initialise, scaled
 from noiseforge.networks.sequence.masks import chunked
 from noiseforge.networks.sequence.recurrent import Cell, Recurrent
-from noiseforge.networks.sequence.representation import View
+from noiseforge.networks.sequence.view import View
 
 TIME = 16
 """Numbers of a code that a step of the decoder is told."""

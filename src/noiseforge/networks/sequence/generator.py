@@ -11,10 +11,8 @@ from torch.nn.functional import one_hot, softmax
 from noiseforge.networks.blocks import LabelledLatent, ProjectionHead, check_labels, initialise, scaled
 from noiseforge.networks.sequence.masks import chunked
 from noiseforge.networks.sequence.recurrent import Cell, Recurrent
-from noiseforge.networks.sequence.representation import LARGEST, Parts, Representation
-
-SURE = 1e3
-"""Logits of what has been chosen: nothing is left to draw."""
+from noiseforge.networks.sequence.representation import Representation
+from noiseforge.networks.sequence.view import LARGEST, SURE, Parts
 
 
 class RecurrentGenerator(nn.Module):
@@ -81,7 +79,7 @@ def presented(representation: Representation, outputs: Tensor) -> Tensor:
     alive = _alive(representation, outputs[..., -1])
     category = torch.cat([_chosen(logits) for logits in representation.split(parts.category)] or [parts.category], 2)
     missing = _decided(parts.missing)
-    real = representation.blanked(parts, missing, alive)
+    real = representation.blanked(parts.real, parts.level, missing, alive)
     category = category * (1 - representation.category_gaps(missing))
     level = parts.level.clamp(-LARGEST, LARGEST).unsqueeze(1).expand(-1, real.shape[1], -1)
     return torch.cat([torch.cat([real, category, missing, level], 2) * alive, alive], 2)

@@ -11,7 +11,7 @@ PER_COMPONENT = 50
 """Series of a class that one component stands for, at least."""
 PER_LEVEL = 5
 """The same, for each number of their levels: a component has a covariance."""
-SMALLEST = 1e-3
+SMALLEST = 0.02
 """Variance that a component has in every direction, in those of whitened levels."""
 LEAST = 1e-4
 """Share of a variance under which it is none."""

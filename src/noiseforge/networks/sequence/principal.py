@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from noiseforge.networks.sequence.related import apart, related
+
 LARGEST = 2**25
 """Numbers of the directions of a code, at most: longer series have fewer of them."""
 NEGLIGIBLE = 1e-12
@@ -46,13 +48,22 @@ class PrincipalCode(nn.Module):
         self.register_buffer("scales", torch.zeros(size))
 
     @torch.no_grad()
-    def fit(self, series: Tensor) -> None:
-        """Takes the directions, of the largest variance first, from (n, F)."""
+    def fit(self, series: Tensor, channels: int = 1) -> None:
+        """Takes the directions, of the largest variance first, from (n, F) series.
+
+        Channels that have nothing to do with each other have directions of their own, in series of `EXACT` numbers at
+        most: variances that are equal would mix them, and whoever makes codes would have to find them again.
+
+        Args:
+            series: steps of so many channels, one after the other.
+            channels: numbers of a step.
+        """
         mean = series.mean(0)
         centred, size = series - mean, self.directions.shape[1]
         if series.shape[1] <= EXACT:
             exact = centred.double()
-            variances, directions = torch.linalg.eigh(exact.T @ exact / len(series))
+            covariance = exact.T @ exact / len(series)
+            variances, directions = torch.linalg.eigh(apart(covariance, related(covariance, channels)))
             variances, directions = variances.flip(0)[:size], directions.flip(1)[:, :size]
         else:
             sizes, directions = _largest(centred, min(size, len(series)))

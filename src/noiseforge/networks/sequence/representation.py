@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, log_softmax, one_hot
@@ -13,53 +11,16 @@ from noiseforge.errors import UserError
 from noiseforge.networks.sequence.marginals import Marginals
 from noiseforge.networks.sequence.masks import interpolated, moments, time_mean
 from noiseforge.networks.sequence.masks import known as known_values
+from noiseforge.networks.sequence.related import related_columns
+from noiseforge.networks.sequence.view import LARGEST, Parts, View
 from noiseforge.networks.sequence.whitening import Whitening
 
-LARGEST = 6.0
-"""Standard deviations that a network is shown at most of a component."""
 FLATTEST = 0.01
 """Standard deviations of the data that a series varies by at least, for what it is normalised by."""
 BY_CHANCE = 1.5
 """Variance between series, over that of independent steps, up to which a mean or a scale tells nothing of a series."""
 PREPARED = 1_000_000
 """Steps of the training series that the whitening is taken from, at most."""
-
-
-class View(NamedTuple):
-    """Series in parts: what is real, what is a category, what is missing, and which steps there are."""
-
-    real: Tensor
-    """(N, T, R) components, normalised and by their curves; gaps are interpolated, and after the end is the mean."""
-    level: Tensor
-    """(N, 2·R) whitened means and logarithms of the scales of components; (N, 0) without normalisation."""
-    known: Tensor
-    """(N, T, R) bool of the columns."""
-    category: Tensor
-    """(N, T, K) one-hot, 0 where missing."""
-    missing: Tensor
-    """(N, T, M) 1 where a value of a column with gaps is missing."""
-    alive: Tensor
-    """(N, T) bool: steps before the end."""
-    length: Tensor | None
-    """(N,) or None, where all have T steps."""
-
-    @property
-    def inputs(self) -> Tensor:
-        """(N, T, R + K + M + 2·R + 1), what a network is shown; 0 after the end."""
-        alive = self.alive.unsqueeze(2)
-        real, level = (values.clamp(-LARGEST, LARGEST) for values in (self.real, self.level))
-        level = level.unsqueeze(1).expand(-1, real.shape[1], -1)
-        return torch.cat([torch.cat([real, self.category, self.missing, level], 2) * alive, alive.to(real.dtype)], 2)
-
-
-class Parts(NamedTuple):
-    """What a decoder gives: components (N, T, R) as those of a `View`, logits of categories (N, T, K) and gaps
-    (N, T, M), and the levels (N, 2·R)."""
-
-    real: Tensor
-    category: Tensor
-    missing: Tensor
-    level: Tensor
 
 
 class Representation(nn.Module):
@@ -124,14 +85,15 @@ class Representation(nn.Module):
         means = rows.sum(0) / there.sum(0).clamp(min=1)
         known_steps = (known[..., self.real] & alive.unsqueeze(2)).all(2)
         steps = filled[..., self.real].diff(dim=1)[known_steps[:, 1:] & known_steps[:, :-1]]
-        self.whitening.fit(torch.where(there, rows, means), steps)
+        group = related_columns(filled[..., self.real], known[..., self.real])
+        self.whitening.fit(torch.where(there, rows, means), steps, group)
         if len(self.real) and not self.whitening.kept.any():
             raise UserError("all columns are constant: there is nothing to learn")
         if self.normalise and len(self.real):
             there = known[..., self.real]
-            components = self.whitening(torch.where(there, filled[..., self.real], self.whitening.mean))
+            components = self.whitening(self._without_gaps(filled[..., self.real], there, alive))
             self.told.copy_(self._telling(components, there, alive))
-            levels = self._levels(components, there, alive)
+            levels = self._levels(components, alive)
             self.level_whitening.fit(levels)
             mean, scale = self._mean_and_scale(self.level_whitening(levels))
             self.marginals.fit(((components - mean) / scale)[alive & there.all(2)])
@@ -158,11 +120,12 @@ class Representation(nn.Module):
         steps = torch.arange(x.shape[1], device=x.device)
         alive = (steps < (self.steps if length is None else length[:, None])).expand(len(x), -1)
         missing = [(~known[..., place.start] & alive).to(filled.dtype) for place in self.gaps]
-        there = interpolated(real, known_real, self.whitening.mean)
-        components = self.whitening(torch.where(alive.unsqueeze(2), there, self.whitening.mean))
-        level = self.level_whitening(self._levels(components, known_real, alive))
+        columns = self._without_gaps(real, known_real, alive)
+        components = self.whitening(columns)
+        level = self.level_whitening(self._levels(components, alive))
         mean, scale = self._mean_and_scale(level)
         return View(
+            columns,
             self.marginals((components - mean) / scale),
             level,
             known_real,
@@ -172,11 +135,16 @@ class Representation(nn.Module):
             length,
         )
 
-    def _levels(self, components: Tensor, known: Tensor, alive: Tensor) -> Tensor:
+    def _without_gaps(self, real: Tensor, known: Tensor, alive: Tensor) -> Tensor:
+        """(N, T, R) of columns: gaps are on a line between their neighbours, and at the mean after the end."""
+        line = interpolated(real, known, self.whitening.mean)
+        return torch.where(alive.unsqueeze(2), line, self.whitening.mean)
+
+    def _levels(self, components: Tensor, alive: Tensor) -> Tensor:
         """(N, 2·R) means and logarithms of the scales; 0 where they tell nothing."""
         if not self.normalise:
             return components[:, 0, :0]
-        mean, variance, _ = moments(components, _counted(known, alive))
+        mean, variance, _ = moments(components, alive)
         return _mean_and_log_scale(mean, variance) * self.told
 
     def _telling(self, components: Tensor, known: Tensor, alive: Tensor) -> Tensor:
@@ -210,7 +178,14 @@ class Representation(nn.Module):
         mean, scale = self._mean_and_scale(level)
         return self.whitening.restore((mean + scale * self.marginals.restore(real)) * self.whitening.kept)
 
-    def levelled(self, real: Tensor, level: Tensor, alive: Tensor, share: Tensor | float = 1.0) -> Tensor:
+    def levelled(
+        self,
+        real: Tensor,
+        level: Tensor,
+        alive: Tensor,
+        share: Tensor | float = 1.0,
+        missing: Tensor | None = None,
+    ) -> Tensor:
         """Components (N, T, R) of which the values have mean 0 and the scale that their levels say, as the data's have.
 
         Args:
@@ -218,12 +193,16 @@ class Representation(nn.Module):
             level: (N, levels).
             alive: (N, T) bool.
             share: of the variance to have, (N, 1, R) or one for all: series without their noise have less.
+            missing: (N, T, M), 1 in a gap, where levels are to be those of series with gaps.
         """
         if not self.normalise:
             return real
         tells_mean, tells_scale = self.told.chunk(2)
         normalised = self.marginals.restore(real)
-        mean, variance, _ = moments(normalised, alive)
+        seen = normalised
+        if missing is not None and self.gaps:
+            seen = self.marginals.restore(self.blanked(real, level, missing, alive.unsqueeze(2).to(real.dtype)))
+        mean, variance, _ = moments(seen, alive)
         factor = (share * self._variance(level) / variance.unsqueeze(1).clamp(min=FLATTEST**2)).sqrt()
         centred = normalised - tells_mean * mean.unsqueeze(1)
         return self.marginals(centred * torch.where(tells_scale > 0, factor, 1))
@@ -250,11 +229,9 @@ class Representation(nn.Module):
 
     def errors(self, view: View, parts: Parts) -> Tensor:
         """(N, T, R) of what the components of a series are more than those the decoder gave; a gap asks for nothing."""
-        _, scale = self._mean_and_scale(view.level)
-        given = self.marginals.restore(parts.real)
-        difference = self.whitening.unrotated((self.marginals.restore(view.real) - given) * scale)
-        wanted = given + self.whitening.rotated(difference * view.known) / scale
-        return self.marginals(wanted) - parts.real
+        difference = (view.columns - self.values(parts.real, view.level)) * view.known
+        given, scale = self.marginals.restore(parts.real), self._mean_and_scale(view.level)[1]
+        return self.marginals(given + self.whitening.rotated(difference) / scale) - parts.real
 
     def surprise(self, view: View, parts: Parts) -> dict[str, Tensor]:
         """Nats (N,) of the categories and of the gaps that a series has, where there are such."""
@@ -276,22 +253,23 @@ class Representation(nn.Module):
         """(N, T) relative to the shares in the training data; lengths that never were are out of reach."""
         return logits + torch.where(self.lengths > 0, self.lengths.clamp(min=1e-6).log(), -1e4)
 
-    def blanked(self, parts: Parts, missing: Tensor, alive: Tensor) -> Tensor:
+    def blanked(self, real: Tensor, level: Tensor, missing: Tensor, alive: Tensor) -> Tensor:
         """Generated components as a view of such series would show them: attributes constant, gaps interpolated.
 
         Args:
-            parts: with `real` (N, T, R).
+            real: (N, T, R).
+            level: (N, levels).
             missing: (N, T, M), 1 in a gap.
             alive: (N, T, 1), 1 before the end.
         """
         constant = self._of_real([column.attribute for column in self.columns])
         if not self.gaps and not constant.any():
-            return parts.real.clamp(-LARGEST, LARGEST)
-        x = self.values(parts.real, parts.level)
+            return real.clamp(-LARGEST, LARGEST)
+        x = self.values(real, level)
         x = torch.where(constant, (x * alive).sum(1, keepdim=True) / alive.sum(1, keepdim=True), x)
         gone = self._gaps_of_columns(missing)[..., self._is_real()]
         line = interpolated(x, (gone < 0.5) & (alive > 0.5), self.whitening.mean)
-        mean, scale = self._mean_and_scale(parts.level)
+        mean, scale = self._mean_and_scale(level)
         components = (self.whitening(x + gone * (line - x)) - mean) / scale
         return self.marginals(components).clamp(-LARGEST, LARGEST)
 
@@ -319,6 +297,15 @@ class Representation(nn.Module):
         """(N,) of logits (N, T), the likeliest without a generator."""
         return 1 + _draw(log_softmax(self.length_logits(logits), 1), generator)
 
+    def draw_gaps(self, logits: Tensor, alive: Tensor, generator: torch.Generator) -> Tensor:
+        """(N, T, M) bool of logits (N, T, M) on the CPU; that of an attribute is drawn once for a whole series."""
+        attributes = [column.attribute for column in self.columns if column.missing]
+        gone = []
+        for chances, attribute in zip(logits.sigmoid().unbind(2), attributes, strict=True):
+            once = time_mean(chances.unsqueeze(2), alive).squeeze(2) if attribute else chances
+            gone.append((torch.rand(once.shape, generator=generator) < once) & alive)
+        return torch.stack(gone, 2) if gone else logits > 0
+
     def series(self, parts: Parts, length: Tensor, generator: torch.Generator | None) -> Tensor:
         """(N, T, D) on the CPU, NaN where a value is missing, 0 after the end.
 
@@ -336,8 +323,10 @@ class Representation(nn.Module):
                 x[..., place] = self._categories(logits[place.start], column, alive, generator)
             else:
                 x[..., place.start] = self._values(x[..., place.start], column, alive)
-        if self.gaps and generator is not None:
-            self._leave_out(x, parts.missing, alive, generator)
+        if generator is not None:
+            gone = self.draw_gaps(parts.missing, alive, generator)
+            for index, place in enumerate(self.gaps):
+                x[..., place] = x[..., place].masked_fill(gone[..., index : index + 1], torch.nan)
         return x * alive.unsqueeze(2)
 
     def split(self, category: Tensor) -> list[Tensor]:
@@ -369,15 +358,6 @@ class Representation(nn.Module):
         if column.kind == "integer":
             return ((x.double() * column.scale + column.offset).round() - column.offset).div(column.scale).to(x.dtype)
         return x
-
-    def _leave_out(self, x: Tensor, logits: Tensor, alive: Tensor, generator: torch.Generator) -> None:
-        attributes = [column.attribute for column in self.columns if column.missing]
-        for index, (place, attribute) in enumerate(zip(self.gaps, attributes, strict=True)):
-            chances = logits[..., index].sigmoid()
-            if attribute:
-                chances = time_mean(chances.unsqueeze(2), alive).squeeze(2)
-            gone = torch.rand(chances.shape, generator=generator) < chances
-            x[..., place] = x[..., place].masked_fill((gone & alive).unsqueeze(2), torch.nan)
 
 
 def _counted(known: Tensor, alive: Tensor) -> Tensor:

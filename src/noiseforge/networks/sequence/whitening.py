@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from noiseforge.networks.sequence.related import apart
+
 NEGLIGIBLE = 1e-7
 """Share of the largest variance under which a direction counts as an exact dependency between columns."""
 
@@ -28,24 +30,30 @@ class Whitening(nn.Module):
         self.register_buffer("kept", torch.ones(features))
 
     @torch.no_grad()
-    def fit(self, rows: Tensor, differences: Tensor | None = None) -> None:
+    def fit(self, rows: Tensor, differences: Tensor | None = None, group: Tensor | None = None) -> None:
         """Takes mean and covariance from rows (n, D) without gaps; the largest component comes first.
 
         With the differences (m, D) of a step and the one before it, components are turned until the steps of one do
         not correlate with those of another either (Switzer and Green 1984), and the smoothest comes first: so noise
         that is drawn component by component does not roughen a smooth column. Of constant columns nothing is kept.
+
+        Columns of different groups (D,) have components of their own, which may then correlate: unless an exact
+        dependency, as of the sum of many columns, is between groups.
         """
         rows = rows.double()
         mean = rows.mean(0)
-        variances, directions = torch.linalg.eigh((rows - mean).T @ (rows - mean) / len(rows))
-        variances, directions = variances.flip(0), directions.flip(1)
+        covariance = _covariance(rows - mean)
+        group = torch.zeros(len(mean), device=rows.device) if group is None else group
+        variances, directions, kept = _directions(apart(covariance, group))
         if not variances.numel():
             return
-        kept = variances > NEGLIGIBLE * variances[0]
+        if kept.sum() > (whole := _directions(covariance))[2].sum():
+            (variances, directions, kept), group = whole, torch.zeros_like(group)
         scales = variances.clamp(min=0).sqrt()
         matrix, inverse = directions * torch.where(kept, 1 / scales, 0), (directions * torch.where(kept, scales, 0)).T
         if differences is not None and len(differences) and kept.any():
-            turn = _least_change(differences.double() @ matrix[:, kept])
+            changes = _covariance(differences.double() @ matrix[:, kept])
+            turn = torch.linalg.eigh(apart(changes, group[matrix[:, kept].abs().argmax(0)]))[1]  # least change first
             matrix[:, kept], inverse[kept] = matrix[:, kept] @ turn, turn.T @ inverse[kept]
         self.mean.copy_(mean)
         self.matrix.copy_(matrix)
@@ -68,9 +76,16 @@ class Whitening(nn.Module):
         return self.unrotated(components) + self.mean
 
 
-def _least_change(differences: Tensor) -> Tensor:
-    """(D, D) directions without correlation in differences (m, D) of components, that of the least change first."""
-    return torch.linalg.eigh(differences.T @ differences / len(differences))[1]
+def _covariance(centred: Tensor) -> Tensor:
+    """(D, D) of (n, D)."""
+    return centred.T @ centred / len(centred)
+
+
+def _directions(covariance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Variances (D,), the largest first, their directions (D, D), and which are more than none (D,)."""
+    variances, directions = torch.linalg.eigh(covariance)
+    variances, directions = variances.flip(0), directions.flip(1)
+    return variances, directions, variances > NEGLIGIBLE * variances[:1]
 
 
 def _product(x: Tensor, matrix: Tensor) -> Tensor:
