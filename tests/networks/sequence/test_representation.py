@@ -135,6 +135,25 @@ def test_drawn_series_have_the_levels_that_they_show_once_their_gaps_are_filled(
     assert float(shown[1][of_scale].max()) > 0.2, "else gaps make no difference here"
 
 
+def test_gaps_that_leave_next_to_nothing_blow_nothing_up() -> None:
+    x = columns()
+    x[0, 0] = torch.nan
+    representation = prepared(x)
+    assert len(representation.gaps) == 3
+    view = representation(columns(), None)
+    real = torch.randn(view.real.shape, generator=torch.Generator().manual_seed(1))
+    for kept in (0, 1, 2):
+        missing = torch.ones_like(real)
+        missing[:, :kept, NOISE] = missing[..., WALK] = missing[..., BURSTS] = 0
+        missing[1::2, kept:, BURSTS] = 1
+        made = representation.levelled(real, view.level, view.alive, missing=missing)
+        assert float(made.abs().max()) < 2.5 * float(real.abs().max())
+    whole, gone = representation.levelled(real, view.level, view.alive), torch.zeros_like(real)
+    gone[..., WALK] = 1
+    made = representation.levelled(real, view.level, view.alive, missing=gone)
+    torch.testing.assert_close(made, whole, atol=1e-4, rtol=1e-4)  # all of a column tells nothing of the others
+
+
 def test_noise_of_which_nothing_is_told_has_no_levels() -> None:
     representation = prepared(columns()[..., NOISE : NOISE + 1])
     assert not representation.told.any()

@@ -12,7 +12,8 @@ PER_COMPONENT = 50
 PER_LEVEL = 5
 """The same, for each number of their levels: a component has a covariance."""
 SMALLEST = 0.02
-"""Variance that a component has in every direction, in those of whitened levels."""
+"""Variance that a component has in every direction, in those of whitened levels: series of one component may be windows
+that overlap, and what is drawn is to be near their levels, not on them."""
 LEAST = 1e-4
 """Share of a variance under which it is none."""
 EQUAL = 0.02

@@ -19,6 +19,8 @@ FLATTEST = 0.01
 """Standard deviations of the data that a series varies by at least, for what it is normalised by."""
 BY_CHANCE = 1.5
 """Variance between series, over that of independent steps, up to which a mean or a scale tells nothing of a series."""
+MOST_HIDDEN = 4.0
+"""Times that gaps make a variance smaller, at most, for what it is brought back by."""
 PREPARED = 1_000_000
 """Steps of the training series that the whitening is taken from, at most."""
 
@@ -199,10 +201,13 @@ class Representation(nn.Module):
             return real
         tells_mean, tells_scale = self.told.chunk(2)
         normalised = self.marginals.restore(real)
-        seen = normalised
+        mean, variance, _ = moments(normalised, alive)
         if missing is not None and self.gaps:
-            seen = self.marginals.restore(self.blanked(real, level, missing, alive.unsqueeze(2).to(real.dtype)))
-        mean, variance, _ = moments(seen, alive)
+            there = alive.unsqueeze(2)
+            some = missing * ((missing < 0.5) & there).any(1, keepdim=True)  # a column without any value tells nothing
+            seen = self.blanked(real, level, some, there.to(real.dtype))
+            mean, shown, _ = moments(self.marginals.restore(seen), alive)
+            variance = shown.maximum(variance / MOST_HIDDEN)
         factor = (share * self._variance(level) / variance.unsqueeze(1).clamp(min=FLATTEST**2)).sqrt()
         centred = normalised - tells_mean * mean.unsqueeze(1)
         return self.marginals(centred * torch.where(tells_scale > 0, factor, 1))
