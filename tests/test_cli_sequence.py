@@ -11,7 +11,11 @@ from PIL import Image
 from tests.command_line import refused, said
 
 import noiseforge
+from noiseforge.data.source import load_data
+from noiseforge.evaluation.coding_sections import coding_sections
+from noiseforge.training import monitor
 from noiseforge.training.run import Run
+from noiseforge.workflows.coding_report import coding_figures, coding_pictures
 
 TINY = ["train.images=64", "train.batch=16", "train.sample_every=64", "model.latent=4", "evaluate.samples=40"]
 TINY += ["model.autoencoder.code=4", "model.autoencoder.hidden=6", "model.autoencoder.images=32"]
@@ -39,6 +43,14 @@ def generator(tmp_path_factory: pytest.TempPathFactory, table: Path) -> Path:
     out = tmp_path_factory.mktemp("runs") / "latent"
     settings = [*TINY, "data.window=null", "data.split=null", "model.conditional=true"]
     return noiseforge.train("sequence/stocks", data=table, out=out, overrides=settings).path
+
+
+@pytest.fixture(scope="module")
+def coder(tmp_path_factory: pytest.TempPathFactory, table: Path) -> Path:
+    """A recurrent variational autoencoder."""
+    out = tmp_path_factory.mktemp("runs") / "coder"
+    settings = ["data.window=null", "data.split=series", "train.images=64", "train.batch=16", "model.hidden=6"]
+    return noiseforge.train("sequence/sines-vae", data=table, out=out, overrides=settings).path
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +101,45 @@ def test_samples_of_a_file_are_compared_with_the_data_of_a_run(
     of_run = json.loads(Path("figures.json").read_text())["figures"]
     assert [figure["value"] for figure in of_file] == pytest.approx([figure["value"] for figure in of_run], abs=1e-4)
     assert "Nearest training series" in Path("of-run/index.html").read_text()
+
+
+def test_codes_and_reconstructions_are_of_the_steps_there_are(coder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pairs = noiseforge.reconstruct(coder, n=9, part="train", out="pairs.png")
+    assert pairs.length is not None
+    examples, again, length = map(torch.from_numpy, (pairs.examples, pairs.reconstructions, pairs.length))
+    ended = torch.arange(examples.shape[1]) >= length[:, None]
+    assert bool(ended.any()) and not again[ended].any()
+    squares = [
+        (again[place, :end] - examples[place, :end]).square().nanmean() for place, end in enumerate(length.tolist())
+    ]
+    assert pairs.error() == ("mean squared error", pytest.approx(float(torch.stack(squares).mean()), rel=1e-5))
+    run = Run.open(coder)
+    model, data = run.load_model("cpu"), load_data(**run.recipe.data.model_dump())
+    batch = data.test.batch(torch.arange(len(data.test)))
+    wanted = model.encode(batch.x, None, batch.length).mean
+    torch.testing.assert_close(torch.from_numpy(noiseforge.encode(coder).mean), wanted)
+    assert not torch.allclose(model.encode(batch.x).mean, wanted, atol=1e-3), "else ends make no difference here"
+    said(capsys, "reconstruct", str(coder), "-n", "4", "--out", "four.png")
+
+
+def test_what_a_report_shows_of_codes_leaves_gaps_and_ends_out(coder: Path) -> None:
+    run = Run.open(coder)
+    model, data = run.load_model("cpu"), load_data(**run.recipe.data.model_dump())
+    errors = {figure.metric: figure.value for figure in coding_figures(model, data, seed=0, samples=2)}
+    assert 0 < errors["reconstruction_error"] < 1, "not NaN, with gaps"
+    pictures = coding_pictures(model, data, seed=0)
+    assert pictures.length is not None
+    assert "Test examples dotted" in coding_sections(pictures, data.spec)[0]
+
+
+def test_pictures_of_series_end_where_they_end(generator: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, shown = Run.open(generator), []
+    data = load_data(**run.recipe.data.model_dump())
+    monkeypatch.setattr(monitor, "show", lambda x, spec, **options: shown.append(options) or Image.new("RGB", (1, 1)))
+    (Path("look") / "samples").mkdir(parents=True)
+    monitor.Monitor(run.load_model("cpu"), data, Path("look"), seed=0).look(1)
+    (options,) = shown
+    assert int(options["length"].min()) < data.spec.shape[0]
 
 
 def test_classes_are_named_and_written(classifier: Path, table: Path, capsys: pytest.CaptureFixture[str]) -> None:

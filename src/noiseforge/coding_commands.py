@@ -66,6 +66,6 @@ def reconstruct(
     measure, error = pairs.error()
     count = len(pairs.examples)
     terminal.say(f"{count} pairs, an example and its reconstruction, {measure} {error:.4g}: look at {out}")
-    codes = [command("encode", run, "--out", "codes.csv")] if pairs.length is None else []
+    codes = [command("encode", run, "--out", "codes.csv")] if not pairs.sound else []
     terminal.next(command("evaluate", run), *codes)
     terminal.finish({"out": out, "n": count, measure.replace("-", "_").replace(" ", "_"): error})

@@ -46,10 +46,10 @@ def runs(folder: Path) -> list[Run]:
 class Encoding(GAN):
     """A GAN that claims to encode: every code is 0, and what comes back is half of what was given."""
 
-    def encode(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def encode(self, x: Tensor, y: Tensor | None = None, length: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return torch.zeros(len(x), 4), torch.zeros(len(x), 4)
 
-    def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def reconstruct(self, x: Tensor, y: Tensor | None = None, length: Tensor | None = None) -> Tensor:
         return x / 2
 
 

@@ -24,7 +24,7 @@ class Linear:
     def __init__(self, latent: int = 3, classes: int = 0):
         self.latent, self.classes, self.asked = latent, classes, []
 
-    def encode(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def encode(self, x: Tensor, y: Tensor | None = None, length: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.asked.append(y)
         mean = x.flatten(1)[:, 20 : 20 + self.latent]
         return mean, torch.full_like(mean, -20.0)
@@ -82,7 +82,7 @@ def test_a_conditional_model_is_told_the_labels(digits: Data) -> None:
 
 def test_codes_that_are_not_finite_are_told(digits: Data) -> None:
     model = Linear()
-    model.encode = lambda x, y=None: (torch.full((len(x), 3), math.nan), torch.zeros(len(x), 3))
+    model.encode = lambda x, y=None, length=None: (torch.full((len(x), 3), math.nan), torch.zeros(len(x), 3))
     with pytest.raises(Diverged, match="NaN or infinite"):
         encodings(model, digits.test)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor
 
+from noiseforge.data.sequence_pictures import plots
 from noiseforge.data.spec import Spec
 from noiseforge.evaluation.gallery import drawn, fitting, gallery, pairs, plot
 from noiseforge.evaluation.page import number, section
@@ -42,6 +43,8 @@ class CodingPictures(NamedTuple):
     """(n, *shape) in model units."""
     reconstructions: Tensor
     """(n, *shape)."""
+    length: Tensor | None
+    """(n,) of series that have lengths."""
     maps: CodeMaps | None
     """None where there are too few codes for a map."""
     walks: CodeWalks
@@ -53,10 +56,13 @@ def coding_sections(pictures: CodingPictures, spec: Spec) -> tuple[str, ...]:
 
 
 def _reconstructions(pictures: CodingPictures, spec: Spec) -> str:
-    originals, again, *_ = pictures
+    originals, again, length, *_ = pictures
     if spec.modality == "point":
         lead = f"{len(originals):,} test examples in grey, and over them what the model makes of their codes."
         return section("Reconstructions", lead, plot(again, originals, spec))
+    if spec.modality == "sequence":
+        lead = "Test examples dotted, and over them what the model makes of their codes."
+        return section("Reconstructions", lead, drawn(plots(again, spec, length=length, reference=originals), lead))
     if originals.ndim != 4:
         return ""
     shown = fitting(originals, 24)

@@ -92,13 +92,16 @@ class EncodingModel(LatentModel):
         return Code(mean, guarded(log_variance))
 
     @torch.inference_mode()
-    def encode(self, x: Tensor, y: Tensor | None = None) -> Code:
-        """q(z|x) of (N, *shape) in model units and, for a conditional model, (N,) labels; on the CPU."""
+    def encode(self, x: Tensor, y: Tensor | None = None, length: Tensor | None = None) -> Code:
+        """q(z|x) of (N, *shape) in model units and, for a conditional model, (N,) labels; on the CPU.
+
+        Series may have lengths (N,); pictures and points have none.
+        """
         if not len(x):
             return Code(torch.empty(0, self.width), torch.empty(0, self.width))
         both = self.in_chunks(lambda rows, labels: torch.cat(self.code(rows, labels), 1), x, self.condition(y))
         return Code(*both.chunk(2, dim=1))
 
-    def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """(N, *shape) decoded from the means of the codes of (N, *shape)."""
+    def reconstruct(self, x: Tensor, y: Tensor | None = None, length: Tensor | None = None) -> Tensor:
+        """(N, *shape) decoded from the means of the codes of (N, *shape); arguments as of `encode`."""
         return self.decode(self.encode(x, y).mean, self.condition(y))

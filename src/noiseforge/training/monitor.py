@@ -61,13 +61,13 @@ class Monitor:
         if not self._finite(samples.x):
             raise Diverged(f"samples became NaN or infinite after {images} {self.spec.examples}")
         seen, name = self._seen(samples.x, samples.length), f"{images:010d}"
-        shown = seen if self.spec.modality == "point" else seen[:SHOWN]
+        shown, options = seen if self.spec.modality == "point" else seen[:SHOWN], {}
         if self.spec.modality == "audio":
             shown = shown.flip(2)  # high notes above
         if self.spec.modality == "sequence":
-            shown = samples.x[:SHOWN_SERIES]
+            shown, options = samples.x[:SHOWN_SERIES], {"length": samples.length}
         with replacing(self.folder / "samples" / f"{name}.png") as temporary:
-            show(shown, self.spec).save(temporary, format="PNG")
+            show(shown, self.spec, **options).save(temporary, format="PNG")
         if self.spec.modality == "audio":
             sound = self.folder / "samples" / f"{name}.wav"
             save_samples(sound, samples.x, self.spec, length=samples.length, overwrite=True)
@@ -110,7 +110,7 @@ class Monitor:
         encode = getattr(self.model, "encode", None)
         if encode is None:
             return {}
-        means = encode(self.held_out.x, self.held_out.y).mean
+        means = encode(self.held_out.x, self.held_out.y, self.held_out.length).mean
         return {"active_units": active_units(means), "latent": means.shape[1]}
 
 

@@ -22,6 +22,7 @@ from noiseforge.models.model import Model
 from noiseforge.objectives.spectral import log_spectral_distance
 from noiseforge.training.run import POSTERIOR, Run
 from noiseforge.workflows.latent import Encodings, check_encodings_target, encodings, save_encodings
+from noiseforge.workflows.measurements import squared_errors
 from noiseforge.workflows.posterior import Mixture, fit_mixture
 from noiseforge.workflows.subject import RunLike, opened_run, reference, resynthesised
 
@@ -38,18 +39,19 @@ class Codes(NamedTuple):
 
 
 class Reconstructions(NamedTuple):
-    """Examples and what a model makes of them, both (n, *shape); of sound also the true lengths (n,) int64."""
+    """Examples and what a model makes of them, both (n, *shape); of sound and series the true lengths (n,) int64."""
 
     examples: np.ndarray
     reconstructions: np.ndarray
     length: np.ndarray | None = None
+    sound: bool = False
 
     def error(self) -> tuple[str, float]:
         """What they are compared by, and how far they are from each other: waveforms of like sound may differ."""
         examples, again = torch.from_numpy(self.examples), torch.from_numpy(self.reconstructions)
-        if self.length is None:
-            return "mean squared error", float((examples - again).square().mean())
-        length = torch.from_numpy(self.length)
+        length = None if self.length is None else torch.from_numpy(self.length)
+        if not self.sound:
+            return "mean squared error", float(squared_errors(examples, again, length).mean())
         distance = log_spectral_distance(again[:, 0], examples[:, 0], length=length)
         return "log-spectral distance in dB", float(distance.mean())
 
@@ -124,9 +126,10 @@ def reconstruct(
         save_pairs(out, Samples(batch.x, length=batch.length), again, opened.spec, overwrite=overwrite)
     elif out is not None:
         pairs = torch.stack([batch.x, again.x], 1).flatten(0, 1)
-        save_picture(Path(out), show(pairs, opened.spec, columns=2 * max(1, round((n / 2) ** 0.5))))
+        options = {} if again.length is None else {"length": again.length.repeat_interleave(2)}
+        save_picture(Path(out), show(pairs, opened.spec, columns=2 * max(1, round((n / 2) ** 0.5)), **options))
     length = None if again.length is None else again.length.numpy()
-    return Reconstructions(batch.x.numpy(), again.x.numpy(), length)
+    return Reconstructions(batch.x.numpy(), again.x.numpy(), length, sound)
 
 
 def posterior(run: Run, model: Model, *, seed: int = 0) -> Mixture:
@@ -155,7 +158,8 @@ def _way_back(run: Run, device: str) -> Callable[..., tuple[Batch, Samples]]:
     def decoded(dataset: Dataset, n: int, seed: int, progress: Callable[[float], None] | None) -> tuple[Batch, Samples]:
         order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed))
         batch = dataset.batch(order[:n])
-        return batch, Samples(encoder.reconstruct(batch.x, batch.y))
+        again = encoder.reconstruct(batch.x, batch.y if encoder.classes else None, batch.length)
+        return batch, Samples(again, length=batch.length)
 
     return decoded
 

@@ -88,7 +88,7 @@ def coding_pictures(model: Any, data: Data, *, seed: int, progress: Progress | N
     tell("drawing the codes", 0.5)
     drawn = _maps(codes, data.spec.classes, seed) if len(codes.mean) >= FEWEST_MAPPED else None
     tell("drawing the codes", 1.0)
-    return CodingPictures(again.originals, again.again, drawn, walks)
+    return CodingPictures(again.originals, again.again, again.length, drawn, walks)
 
 
 def _walks(model: Any, codes: Encodings) -> CodeWalks:

@@ -31,8 +31,8 @@ class Encoder(Protocol):
 
     classes: int
 
-    def encode(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(N, *shape) -> mean and log-variance of q(z|x), each (N, latent)."""
+    def encode(self, x: Tensor, y: Tensor | None = None, length: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(N, *shape), labels and lengths -> mean and log-variance of q(z|x), each (N, latent)."""
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """(N, latent) -> (N, *shape)."""
@@ -105,7 +105,7 @@ def encodings(model: Encoder, dataset: Dataset, *, n: int | None = None, seed: i
     codes = []
     for rows in indices.split(CHUNK):
         batch = dataset.batch(rows)
-        codes.append(model.encode(batch.x, batch.y if model.classes else None))
+        codes.append(model.encode(batch.x, batch.y if model.classes else None, batch.length))
     mean, log_variance = (torch.cat(part).float().cpu() for part in zip(*codes, strict=True))
     if not (torch.isfinite(mean).all() and torch.isfinite(log_variance).all()):
         raise Diverged("codes are NaN or infinite: the encoder has diverged, train again with a lower learning rate")

@@ -19,6 +19,7 @@ from noiseforge.evaluation.bits import bits_figures
 from noiseforge.evaluation.bootstrap import Interval, normal_interval, wilson
 from noiseforge.evaluation.figures import Better, Figure
 from noiseforge.evaluation.likelihood import likelihood_figures
+from noiseforge.networks.sequence.masks import known
 from noiseforge.workflows.latent import MOST_PROBED, NEIGHBOURS, encodings, probe
 
 EXAMPLES = 1000
@@ -34,6 +35,15 @@ class Reconstruction(NamedTuple):
     error: Figure
     originals: Tensor
     again: Tensor
+    length: Tensor | None
+    """(n,) of series that have lengths."""
+
+
+def squared_errors(x: Tensor, again: Tensor, length: Tensor | None = None) -> Tensor:
+    """(N,) float64, the mean of each example (N, *shape) over what of it is known: not gaps, nor after the end."""
+    filled, there = known(x, length)
+    squares = (again - filled).double().square() * there
+    return squares.flatten(1).sum(1) / there.flatten(1).sum(1).clamp(min=1)
 
 
 def reconstruction(model: Any, data: Data, seed: int, *, n: int = EXAMPLES) -> Reconstruction | None:
@@ -41,14 +51,14 @@ def reconstruction(model: Any, data: Data, seed: int, *, n: int = EXAMPLES) -> R
     if not hasattr(model, "encode"):
         return None
     order = torch.randperm(len(data.test), generator=seeded(seed, "reconstruction"))
-    x, y, *_ = data.test.batch(order[:n])
-    again: Tensor = model.reconstruct(x, y if model.classes else None)
-    errors = (again - x).double().square().flatten(1).mean(1)
+    x, y, length, _ = data.test.batch(order[:n])
+    again: Tensor = model.reconstruct(x, y if model.classes else None, length)
+    errors = squared_errors(x, again, length)
     value = float(errors.mean())
     low, high = normal_interval(value, float(errors.std(correction=0)) / sqrt(max(len(errors) - 1, 1)))
     note = f"decoded from the means of the codes; model units; {len(errors)} random test examples"
     figure = _figure("reconstruction_error", value, Interval(max(low, 0.0), high), "lower", len(errors), seed, note)
-    return Reconstruction(figure, x, again)
+    return Reconstruction(figure, x, again, length)
 
 
 def probes(model: Any, data: Data, seed: int) -> tuple[Figure, ...]:
