@@ -132,14 +132,16 @@ def test_what_a_report_shows_of_codes_leaves_gaps_and_ends_out(coder: Path) -> N
     assert "Test examples dotted" in coding_sections(pictures, data.spec)[0]
 
 
-def test_pictures_of_series_end_where_they_end(generator: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run, shown = Run.open(generator), []
-    data = load_data(**run.recipe.data.model_dump())
-    monkeypatch.setattr(monitor, "show", lambda x, spec, **options: shown.append(options) or Image.new("RGB", (1, 1)))
+def test_looks_at_series_end_where_they_end(generator: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, lengths = Run.open(generator), []
+    data, model = load_data(**run.recipe.data.model_dump()), run.load_model("cpu")
+    picture = Image.new("RGB", (1, 1))
+    monkeypatch.setattr(monitor, "show", lambda x, spec, length: lengths.append(length) or picture)
+    model.critique = lambda x, y, length: lengths.append(length) or torch.zeros(len(x))
     (Path("look") / "samples").mkdir(parents=True)
-    monitor.Monitor(run.load_model("cpu"), data, Path("look"), seed=0).look(1)
-    (options,) = shown
-    assert int(options["length"].min()) < data.spec.shape[0]
+    monitor.Monitor(model, data, Path("look"), seed=0).look(1)
+    assert len(lengths) == 4, "a picture; real ones, samples and held-out ones"
+    assert all(int(length.min()) < data.spec.shape[0] for length in lengths)
 
 
 def test_classes_are_named_and_written(classifier: Path, table: Path, capsys: pytest.CaptureFixture[str]) -> None:

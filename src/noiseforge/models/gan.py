@@ -177,8 +177,11 @@ class GAN(LatentModel):
         return _joined(z, torch.rand(n, s.latent_categories, generator=generator)) if s.latent_categories else z
 
     @torch.inference_mode()
-    def critique(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """Logits of the discriminator for (N, *shape): one for each pack, so (N // packing,), on the CPU."""
+    def critique(self, x: Tensor, y: Tensor | None = None, length: Tensor | None = None) -> Tensor:
+        """Logits of the discriminator for (N, *shape): one for each pack, so (N // packing,), on the CPU.
+
+        Series may have lengths (N,); pictures and points have none.
+        """
         packs = pack(x[: len(x) // self.settings.packing * self.settings.packing], self.settings.packing)
         return self.in_chunks(self.discriminator, packs, self.condition(y))
 

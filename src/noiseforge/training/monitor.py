@@ -71,7 +71,7 @@ class Monitor:
         if self.spec.modality == "audio":
             sound = self.folder / "samples" / f"{name}.wav"
             save_samples(sound, samples.x, self.spec, length=samples.length, overwrite=True)
-        return {**self._health(samples.x, seen), **self._codes()}
+        return {**self._health(samples, seen), **self._codes()}
 
     def _drawn(self) -> Samples:
         """Samples from the same noise every time; of a model that makes clips anew, held-out clips."""
@@ -91,7 +91,7 @@ class Monitor:
             return bool(not x.isinf().any() and not x.isnan().flatten(1).all(1).any())
         return bool(torch.isfinite(x).all())
 
-    def _health(self, samples: Tensor, seen: Tensor) -> dict[str, float]:
+    def _health(self, samples: Samples, seen: Tensor) -> dict[str, float]:
         """The health of the samples and, where there is a critic, of the game."""
         real = self._seen(self.real.x, self.real.length)
         critique = getattr(self.model, "critique", None)
@@ -100,9 +100,9 @@ class Monitor:
         return measure(
             seen,
             real,
-            critique(self.real.x, self.real.y),
-            critique(samples, self.model.labels(self.count)),
-            held_out_logits=critique(self.held_out.x, self.held_out.y),
+            critique(*self.real[:3]),
+            critique(samples.x, self.model.labels(self.count), samples.length),
+            held_out_logits=critique(*self.held_out[:3]),
         )
 
     def _codes(self) -> dict[str, float]:
@@ -110,7 +110,7 @@ class Monitor:
         encode = getattr(self.model, "encode", None)
         if encode is None:
             return {}
-        means = encode(self.held_out.x, self.held_out.y, self.held_out.length).mean
+        means = encode(*self.held_out[:3]).mean
         return {"active_units": active_units(means), "latent": means.shape[1]}
 
 
