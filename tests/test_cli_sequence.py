@@ -11,6 +11,7 @@ from PIL import Image
 from tests.command_line import refused, said
 
 import noiseforge
+from noiseforge import api
 from noiseforge.data.source import load_data
 from noiseforge.evaluation.coding_sections import coding_sections
 from noiseforge.training import monitor
@@ -120,6 +121,19 @@ def test_codes_and_reconstructions_are_of_the_steps_there_are(coder: Path, capsy
     torch.testing.assert_close(torch.from_numpy(noiseforge.encode(coder).mean), wanted)
     assert not torch.allclose(model.encode(batch.x).mean, wanted, atol=1e-3), "else ends make no difference here"
     said(capsys, "reconstruct", str(coder), "-n", "4", "--out", "four.png")
+
+
+def test_samples_from_the_mixture_of_codes_are_others_than_those_of_the_prior(coder: Path) -> None:
+    prior, mixture = (api.draw(coder, 40, prior=name, denoised=True) for name in ("normal", "mixture"))
+    assert mixture.length is not None and not torch.equal(prior.x.nan_to_num(), mixture.x.nan_to_num())
+    again = api.draw(coder, 40, prior="mixture", denoised=True)
+    assert torch.equal(again.x.nan_to_num(), mixture.x.nan_to_num())
+
+
+def test_a_walk_between_series_ends_where_they_end(coder: Path) -> None:
+    walk = torch.from_numpy(noiseforge.interpolate(coder, 0, 1, 5, out="walk.csv"))
+    ends = walk.flatten(2).ne(0).any(2).sum(1)
+    assert len(read("walk.csv")) == int(ends.sum()) < walk.shape[0] * walk.shape[1]
 
 
 def test_what_a_report_shows_of_codes_leaves_gaps_and_ends_out(coder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -17,6 +18,9 @@ from noiseforge.networks.sequence.masks import inside
 from noiseforge.networks.sequence.representation import Representation
 from noiseforge.networks.sequence.view import SURE, Parts, View
 from noiseforge.recipes.recurrent_settings import RecurrentNetworkSettings
+
+Latents = Callable[[int, torch.Generator, Tensor | None], Tensor]
+"""(k, latent) of k, a generator on the CPU, and labels (k,)."""
 
 
 class Made(NamedTuple):
@@ -43,6 +47,19 @@ class SeriesModel(LatentModel):
         return self._series(self.made(z, y, None, denoised=True), None).x
 
     @torch.inference_mode()
+    def likeliest(self, z: Tensor, y: Tensor | None = None) -> Samples:
+        """What `decode` gives of latents (N, latent), and the lengths of these series."""
+        lengths = []
+
+        def network(z: Tensor, y: Tensor | None) -> Tensor:
+            made = self.made(z, y, None, denoised=True)
+            lengths.append(made.length)
+            return self._series(made, None).x
+
+        x = self.in_chunks(network, z, y)
+        return Samples(x, y, torch.cat(lengths) if self.representation.ragged else None)
+
+    @torch.inference_mode()
     def series(
         self,
         n: int,
@@ -50,6 +67,7 @@ class SeriesModel(LatentModel):
         label: int | str | Tensor | None = None,
         generator: torch.Generator | None = None,
         denoised: bool = False,
+        latents: Latents | None = None,
     ) -> Samples:
         """n series in model units, on the CPU: x (n, T, D), NaN where a value is missing, and their lengths.
 
@@ -58,6 +76,7 @@ class SeriesModel(LatentModel):
             label: of a conditional model, one class (index or name) or (n,) indices; None takes the classes in turn.
             generator: a CPU generator; None starts one at seed 0.
             denoised: without what the model holds for noise, where it has a model of that.
+            latents: draws them, such as a mixture of the data's codes; None draws from the prior.
         """
         if n < 1:
             raise UserError(f"n must be >= 1, got {n}")
@@ -65,11 +84,13 @@ class SeriesModel(LatentModel):
         y, device = self.labels(n, label), next(self.parameters()).device
         was_training = self.training
         self.eval()
+        draw: Latents = latents or (lambda count, generator, y: self.latent(count, generator))
         made = []
         for start in range(0, n, CHUNK):
-            some = None if y is None else y[start : start + CHUNK].to(device)
-            z = self.latent(min(CHUNK, n - start), generator).to(device)
-            made.append(self._series(self.made(z, some, generator, denoised=denoised), generator))
+            some = None if y is None else y[start : start + CHUNK]
+            z = draw(min(CHUNK, n - start), generator, some).to(device)
+            told = None if some is None else some.to(device)
+            made.append(self._series(self.made(z, told, generator, denoised=denoised), generator))
         self.train(was_training)
         return self._joined(made, y)
 

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from noiseforge.data.pictures import in_source_units, strip
+from noiseforge.data.samples import Samples
 from noiseforge.data.saving import check_target, save_picture, save_samples
 from noiseforge.errors import UserError
 from noiseforge.models.latent import LatentModel
+from noiseforge.models.series import SeriesModel
 from noiseforge.workflows.subject import RunLike, opened_run
 
 
@@ -91,9 +93,11 @@ def interpolate(
     if labels is not None:
         labels = labels[:1].expand(steps)
     way = linear if straight else spherical
-    x = model.decode(way(ends[0], ends[1], steps), labels)
+    z = way(ends[0], ends[1], steps)
+    made = model.likeliest(z, labels) if isinstance(model, SeriesModel) else Samples(model.decode(z, labels))
+    x = made.x
     if out is not None and Path(out).suffix.lower() == ".png" and opened.spec.modality == "image":
         save_picture(Path(out), strip(x))
     elif out is not None:
-        save_samples(out, x, opened.spec, overwrite=overwrite)
+        save_samples(out, x, opened.spec, length=made.length, overwrite=overwrite)
     return (in_source_units(x, opened.spec) if opened.spec.modality == "point" else x).numpy()

@@ -118,6 +118,8 @@ def drawn(
     for of, takes, whose in (("clips", SOUND, "sound"), ("series", SEQUENCE, "sequences")):
         if hasattr(made, of):
             _refuse_others(given, takes, whose)
+            if mixture is not None:
+                given["latents"] = mixture.sample
             samples: Samples = getattr(made, of)(n, label=label, generator=generator, **given)
             return samples
     if not hasattr(made, "sample"):
