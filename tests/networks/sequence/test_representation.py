@@ -130,9 +130,9 @@ def test_drawn_series_have_the_levels_that_they_show_once_their_gaps_are_filled(
         made = representation.levelled(real, view.level, view.alive, missing=filled)
         series = representation.values(made, view.level).masked_fill(missing > 0.5, torch.nan)
         shown.append((representation(series, None).level - view.level).abs().mean(0))
-    of_scale = representation.level_whitening.kept > 0
-    assert float(shown[0][of_scale].max()) < 0.05
-    assert float(shown[1][of_scale].max()) > 0.2, "else gaps make no difference here"
+    told = representation.level_whitening.kept > 0
+    assert float(shown[0][told].max()) < 0.05
+    assert float(shown[1][told].max()) > 0.2, "else gaps make no difference here"
 
 
 def test_gaps_that_leave_next_to_nothing_blow_nothing_up() -> None:

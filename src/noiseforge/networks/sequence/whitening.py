@@ -10,7 +10,7 @@ NEGLIGIBLE = 1e-7
 
 
 class Whitening(nn.Module):
-    """x (..., D) to components (..., D) of mean 0, variance 1 and no correlation, and back.
+    """x (..., D) to components (..., D) of mean 0, variance 1 and, within a group of columns, no correlation; and back.
 
     A small contrast between columns (the day's high less its low) weighs as much as their common level. A direction
     in which the data do not vary, such as the difference of two equal columns, is a component that is always 0, so
