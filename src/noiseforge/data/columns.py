@@ -47,7 +47,7 @@ def to_source(x: Tensor, length: Tensor | None, spec: Spec) -> dict[str, np.ndar
     column's categories, a whole number is rounded, and a column of few levels takes the nearest of them. An attribute
     is the mean of what its series says of it. A lag is 0 at the first step, and above 0 at all others.
     """
-    values = x.detach().double().cpu().numpy()
+    values = x.detach().cpu().double().numpy()
     ended = np.zeros(values.shape[:2], bool)
     if length is not None:
         ended = np.arange(values.shape[1]) >= length.cpu().numpy()[:, None]

@@ -28,7 +28,7 @@ def to_pcm16(x: Tensor) -> np.ndarray:
     >>> to_pcm16(torch.tensor([-2.0, -1.0, 0.5, 1.0])).tolist()
     [-32768, -32768, 16384, 32767]
     """
-    steps = x.detach().double().cpu().mul(FULL_SCALE).round()
+    steps = x.detach().cpu().double().mul(FULL_SCALE).round()
     return steps.clamp(-FULL_SCALE, FULL_SCALE - 1).to(torch.int16).numpy()
 
 

@@ -58,8 +58,8 @@ def fid(real: Tensor, fake: Tensor) -> float:
 def fid_from_statistics(mu1: Tensor, sigma1: Tensor, mu2: Tensor, sigma2: Tensor) -> float:
     """`fid` from means (d,) and covariances (d, d)."""
     _check(sigma1, sigma2)
-    means = (mu.detach().double().cpu().numpy() for mu in (mu1, mu2))
-    roots = (_root(sigma.detach().double().cpu().numpy()) for sigma in (sigma1, sigma2))
+    means = (mu.detach().cpu().double().numpy() for mu in (mu1, mu2))
+    roots = (_root(sigma.detach().cpu().double().numpy()) for sigma in (sigma1, sigma2))
     first, second = zip(means, roots, strict=True)
     return _frechet(*first, *second)
 
@@ -179,7 +179,7 @@ def _check(a: Tensor, b: Tensor) -> None:
 
 def _moments(features: Tensor) -> tuple[Matrix, Matrix]:
     """Mean (d,), and a factor F (d, r) of the covariance, F F^T = S, with r = min(n, d)."""
-    x = features.detach().double().cpu().numpy()
+    x = features.detach().cpu().double().numpy()
     mu = x.mean(0)
     centred = x - mu
     n, d = x.shape

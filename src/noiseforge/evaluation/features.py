@@ -96,7 +96,7 @@ def average_down(x: Tensor, *, side: int = PIXEL_SIDE) -> Tensor:
 
 def pixels(x: Tensor) -> Tensor:
     """The values themselves (N, ...) -> (N, d) float64; large pictures averaged down to 32 by 32."""
-    return average_down(x).flatten(1).double().cpu()
+    return average_down(x).flatten(1).cpu().double()
 
 
 def pixel_identity(spec: Spec) -> str:
@@ -128,7 +128,7 @@ def _inception(data: Data, setting: Setting) -> Extractor:
             f"{data.spec.shape}; use features=random"
         )
     network = _inception_network().to(setting.device).eval()
-    weight = network.get_parameter("fc.weight").detach().double().cpu()
+    weight = network.get_parameter("fc.weight").detach().cpu().double()
 
     def features(x: Tensor) -> Tensor:
         levels = ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)

@@ -92,7 +92,7 @@ class Judge:
     def probabilities(self, features: Tensor) -> Tensor:
         """Class probabilities (N, K) float64 from features (N, 128)."""
         head = self.network.head
-        logits = features @ head.weight.double().cpu().T + head.bias.double().cpu()
+        logits = features @ head.weight.cpu().double().T + head.bias.cpu().double()
         return logits.softmax(1)
 
 
@@ -176,7 +176,7 @@ def in_batches(function: Callable[[Tensor], Tensor], x: Tensor, device: torch.de
     """`function` of x (N, ...) in batches on the device, without gradients; (N, d) float64 on the CPU."""
     size = max(INFERENCE_VALUES // prod(x.shape[1:]), 1)
     with torch.no_grad():
-        return torch.cat([function(part.to(device)).double().cpu() for part in x.split(size)])
+        return torch.cat([function(part.to(device)).cpu().double() for part in x.split(size)])
 
 
 def weights_hash(network: nn.Module) -> str:

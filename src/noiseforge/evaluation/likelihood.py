@@ -151,8 +151,8 @@ def elbo(model: LikelihoodModel, x: Tensor, *, y: Tensor | None = None, seed: in
             drawn = _Draws(model, x[chunk], seed)
             labels = None if y is None else y[chunk].to(drawn.device)
             terms = model.elbo_terms(drawn.target, labels, drawn.noise(PIECE)[:1])
-            reconstructions.append(terms["reconstruction"].double().cpu())
-            divergences.append(terms["kl"].double().cpu())
+            reconstructions.append(terms["reconstruction"].cpu().double())
+            divergences.append(terms["kl"].cpu().double())
     reconstruction, kl = torch.cat(reconstructions), torch.cat(divergences)
     for name, values in (("log p(x|z)", reconstruction), ("KL of the code", kl)):
         _check_finite(values, name)
@@ -254,11 +254,11 @@ def _chunk_evidence(model: LikelihoodModel, x: Tensor, y: Tensor | None, samples
     y = None if y is None else y.to(drawn.device)
     at_once = max(rows // len(x), 1)
     stride = min(max(at_once // PIECE, 1), -(-samples // PIECE)) * PIECE
-    total = torch.full((len(x),), -torch.inf, dtype=torch.float64, device=drawn.device)
+    total = torch.full((len(x),), -torch.inf, dtype=torch.float64)
     for start in range(0, samples, stride):
         for noise in drawn.noise(stride)[: samples - start].split(at_once):
-            total = torch.logaddexp(total, model.log_weights(drawn.target, y, noise).double().logsumexp(0))
-    evidence = (total - log(samples)).cpu()
+            total = torch.logaddexp(total, model.log_weights(drawn.target, y, noise).cpu().double().logsumexp(0))
+    evidence = total - log(samples)
     _check_finite(evidence, "log p(x)")
     return evidence
 

@@ -242,6 +242,6 @@ def _tested(network: Recurrent, store: Store, run: Run, place: int) -> float:
     for part in store.all(2 * run.pair).split(CHUNK):
         error, known = _errors(network, *store(part[None]), [run.target], slice(place, place + 1))
         steps = known.sum((0, 1))
-        total += float((error.sum((0, 1)).double() / steps.clamp(min=1)).sum())
+        total += float((error.sum((0, 1)).cpu().double() / steps.cpu().clamp(min=1)).sum())
         count += int((steps > 0).sum())
     return total / max(count, 1)

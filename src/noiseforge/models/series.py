@@ -168,7 +168,7 @@ class CodingSeriesModel(SeriesModel):
         drawn as well.
         """
         parts = self.parts(code, decoded)
-        length = self.representation.draw_lengths(decoded.length.float().cpu(), generator)
+        length = self.representation.draw_lengths(decoded.length.float(), generator)
         if noise is not None and generator is not None:
             alive = inside(noise, length)
             logits = parts.missing.float().cpu()

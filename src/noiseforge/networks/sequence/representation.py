@@ -299,8 +299,8 @@ class Representation(nn.Module):
     # -- back to series ---------------------------------------------------------------------------------------
 
     def draw_lengths(self, logits: Tensor, generator: torch.Generator | None) -> Tensor:
-        """(N,) of logits (N, T), the likeliest without a generator."""
-        return 1 + _draw(log_softmax(self.length_logits(logits), 1), generator)
+        """(N,) on the CPU, of logits (N, T); the likeliest without a generator."""
+        return 1 + _draw(log_softmax(self.length_logits(logits), 1).cpu(), generator)
 
     def draw_gaps(self, logits: Tensor, alive: Tensor, generator: torch.Generator) -> Tensor:
         """(N, T, M) bool of logits (N, T, M) on the CPU; that of an attribute is drawn once for a whole series."""
