@@ -57,7 +57,7 @@ def coder(tmp_path_factory: pytest.TempPathFactory, table: Path) -> Path:
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory: pytest.TempPathFactory, table: Path) -> Path:
     out = tmp_path_factory.mktemp("runs") / "classifier"
-    settings = ["data.scan=null", "train.images=4000", "train.batch=32", "train.sample_every=400"]
+    settings = ["train.images=4000", "train.batch=32", "train.sample_every=400"]
     return noiseforge.train("sequence/digits-rows", data=table, out=out, overrides=settings).path
 
 
@@ -205,11 +205,23 @@ def test_what_does_not_fit_is_refused_in_one_line(
     assert told in refused(capsys, *(known.get(word, word) for word in words))
 
 
+def test_a_training_says_what_is_wrong_with_its_data_and_what_it_has_no_use_for(
+    table: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = table.read_text().splitlines()
+    Path("mixed.csv").write_text("\n".join([rows[0], rows[2], rows[1], *rows[3:]]))
+    said(capsys, "train", "sequence/digits-rows", "--data", "mixed.csv", "--dry-run")
+    assert caplog.messages == [
+        "mixed.csv: rows that were not in the order of time, sorted: 1",
+        "mixed.csv: scan=rows reads pictures, and these are series already: taken as they are",
+    ]
+
+
 def test_a_long_series_is_learned_in_pieces(capsys: pytest.CaptureFixture[str]) -> None:
     steps = torch.arange(3000.0)
     x = torch.stack([(steps / (4 + 4 * (i % 2))).sin() for i in range(8)])[:, :, None]
     np.savez("long.npz", x=x.numpy(), y=np.arange(8) % 2)
-    settings = ["data.scan=null", "data.layout=ntc", "model.bidirectional=false", "model.truncate=100"]
+    settings = ["data.layout=ntc", "model.bidirectional=false", "model.truncate=100"]
     settings += ["train.images=16", "train.batch=4", "train.sample_every=16"]
     said(capsys, "train", "sequence/digits-rows", "--data", "long.npz", "--out", "run", *settings)
     assert Run.open(Path("run")).records()[-1]["event"] == "health"

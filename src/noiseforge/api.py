@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
@@ -56,6 +57,11 @@ if TYPE_CHECKING:
     from noiseforge.data.samples import Samples
     from noiseforge.evaluation.run_comparison import RunComparison
     from noiseforge.models.model import Model
+
+logger = logging.getLogger(__name__)
+
+PROBLEMS = 5
+"""Of the data, that a training tells of at most."""
 
 
 class Plan(NamedTuple):
@@ -272,7 +278,7 @@ def _prepared(
     seed: int | None,
     on_bad_file: OnBadFile,
 ) -> tuple[Recipe, Data]:
-    """The resolved recipe and its data."""
+    """The resolved recipe and its data. What was found wrong with those is said."""
     resolved = read_recipe(recipe, overrides)
     if data is not None:
         source = data.spec.source if isinstance(data, Data) else str(data)
@@ -281,7 +287,12 @@ def _prepared(
         resolved = resolved.model_copy(update={"seed": seed})
     if isinstance(data, Data):
         return resolved, data
-    return resolved, load_data(**resolved.data.model_dump(), on_bad_file=on_bad_file)
+    loaded = load_data(**resolved.data.model_dump(), on_bad_file=on_bad_file)
+    for problem in loaded.problems[:PROBLEMS]:
+        logger.warning("%s: %s", loaded.spec.source, problem)
+    if (more := len(loaded.problems) - PROBLEMS) > 0:
+        logger.warning("%s: %d more of this kind: see `noiseforge data`", loaded.spec.source, more)
+    return resolved, loaded
 
 
 def _default_folder(recipe: str | Path | Recipe) -> Path:

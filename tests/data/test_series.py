@@ -90,6 +90,15 @@ def test_digit_rows_are_the_digits_and_points_are_no_pictures() -> None:
         load_data("digits", scan="rows", id_column="a")
 
 
+def test_series_are_not_scanned() -> None:
+    """A recipe that reads pictures step by step serves series too: its data are what is named."""
+    plain, told = load_data("sines"), load_data("sines", scan="pixels", size=14)
+    assert told.spec == plain.spec
+    assert told.problems == ("scan=pixels reads pictures, and these are series already: taken as they are",)
+    with pytest.raises(UserError, match="sines holds sequences: size belongs to pictures"):
+        load_data("sines", size=14)
+
+
 def test_mnist_keeps_its_split_and_takes_a_size(shared_data: Path) -> None:
     data = load_data(shared_data / "mnist", scan="pixels", size=14)
     assert (data.spec.shape, len(data.train), len(data.test)) == ((196, 1), 60_000, 10_000)

@@ -119,7 +119,8 @@ def load_data(
         time_column: of tables: when it was; None takes time, timestamp, date or datetime.
         label_column: of tables: the class of a series; None takes label, class, target or y where it is constant in
             each series.
-        scan: reads pictures as sequences: `rows`, `pixels`, or the pixels `permuted` by one fixed order.
+        scan: reads pictures as sequences: `rows`, `pixels`, or the pixels `permuted` by one fixed order. A source that
+            is one of sequences already is read as it is, and the data's `problems` say so.
 
     Returns:
         Examples of pictures are (C, H, W) in [-1, 1]; points (D,) have mean about 0 and deviation about 1; clips of
@@ -261,14 +262,18 @@ def _recorded(
     if sound.split is not None:
         check_series_split(sound.split)
     _refuse(name, "sequences", {**sound._asdict(), "split": None}, "sound")
-    if settings.scan is None and name != DIGIT_ROWS:
-        _refuse(name, "sequences", {"size": size, "channels": channels}, "pictures")
-        return read_series(source, settings, seed=seed)
+    if name != DIGIT_ROWS and holds_series(source, settings._replace(scan=None)):
+        if settings.scan is None:
+            _refuse(name, "sequences", {"size": size, "channels": channels}, "pictures")
+            return read_series(source, settings, seed=seed)
+        found = read_series(source, settings, seed=seed)
+        told = f"scan={settings.scan} reads pictures, and these are series already: taken as they are"
+        return found._replace(problems=(*found.problems, told))
     of_tables = ("layout", "id_column", "time_column", "label_column")
     _refuse(name, "pictures", {key: getattr(settings, key) for key in of_tables}, "tables and arrays of series")
     pictures = "digits" if name == DIGIT_ROWS else name
-    found = _found(pictures, size=size, channels=channels, seed=seed, on_bad_file=on_bad_file)
-    return scanned(found, settings.scan or "rows", name)
+    pixels = _found(pictures, size=size, channels=channels, seed=seed, on_bad_file=on_bad_file)
+    return scanned(pixels, settings.scan or "rows", name)
 
 
 def holds_sound(source: str | Path) -> bool:
