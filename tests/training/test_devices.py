@@ -14,10 +14,14 @@ from tests.models import test_contract, test_sequence_contract, test_series
 
 from noiseforge.data.source import load_data
 from noiseforge.data.spec import Data
+from noiseforge.evaluation.sequence_official import DISCRIMINATIVE, PREDICTIVE, predicted, told_apart
+from noiseforge.evaluation.sequence_runs import Pair
+from noiseforge.evaluation.sequence_view import filled
 from noiseforge.recipes.schema import Recipe
 from noiseforge.training.loop import train
 
 ROOT = Path(__file__).parents[2]
+JUDGES = "judges of series"
 
 
 @pytest.mark.slow
@@ -26,7 +30,7 @@ def test_every_model_trains_and_samples_on_another_device(tmp_path: Path) -> Non
     command = [sys.executable, "-m", "tests.training.test_devices", str(tmp_path)]
     made = subprocess.run(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
     assert made.returncode == 0, made.stdout + made.stderr
-    assert made.stdout.splitlines() == [name for name, _, _ in trainings()]
+    assert made.stdout.splitlines() == [*(name for name, _, _ in trainings()), JUDGES]
 
 
 def trainings() -> Iterator[tuple[str, Recipe, Data]]:
@@ -54,14 +58,28 @@ def same_on_both_devices(run: Any, data: Data) -> None:
     torch.testing.assert_close(*made, rtol=1e-3, atol=1e-4, equal_nan=True)
 
 
+def judges_agree() -> None:
+    """Judges of series learn and say the same on the device as on the processor."""
+    draws = torch.Generator().manual_seed(0)
+    real, fake = (filled(torch.rand(40, 6, 3, generator=draws), torch.arange(40) % 5 + 2) for _ in range(2))
+    found = []
+    for device in (elsewhere.NAME, "cpu"):
+        judges = [judge._replace(iterations=3, batch=8) for judge in (DISCRIMINATIVE, PREDICTIVE)]
+        told = told_apart([Pair(real, fake)], seeds=(0, 1), judge=judges[0], device=device)[0]
+        found.append((told.auc, predicted([Pair(real, fake)], seeds=(0,), judge=judges[1], device=device)))
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-6)
+
+
 def main(folder: Path) -> None:
-    """Trains every model on the device, and says its name."""
+    """Trains every model and judge on the device, and says its name."""
     elsewhere.install()
     with pytest.raises(RuntimeError, match="meet"):
         torch.ones(2).to(elsewhere.NAME) + torch.ones(2)
     for name, recipe, data in trainings():
         same_on_both_devices(train(recipe, data, folder / name), data)
         print(name)
+    judges_agree()
+    print(JUDGES)
 
 
 if __name__ == "__main__":
