@@ -193,6 +193,7 @@ def test_a_classifier_is_evaluated_and_diagnosed(classifier: Path, capsys: pytes
     [
         (("sample", "CLASSIFIER", "--out", "x.csv"), "makes no samples"),
         (("classify", "GENERATOR"), "is of no classifier"),
+        (("classify", "CLASSIFIER", "GENERATOR", "--noise-curve"), "comes beside by --against"),
         (("sample", "GENERATOR", "--out", "x.wav"), "sequences cannot be saved as"),
         (("sample", "GENERATOR", "--speaker", "a", "--out", "x.csv"), "speaker: for models of sound"),
         (("train", "image/mnist", "--data", "sines"), "take a recipe of sequence/"),

@@ -21,7 +21,7 @@ from noiseforge.evaluation.classification import classification_figures
 from noiseforge.evaluation.figures import Figure
 from noiseforge.models.classifier import Classifier
 from noiseforge.training.run import Run
-from noiseforge.workflows.subject import RunLike, SamplesLike, opened_run, reference
+from noiseforge.workflows.subject import RunLike, SamplesLike, is_run, opened_run, reference
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -173,6 +173,8 @@ def _given(run: Run, data: str | Path | Data | SamplesLike | None, on_bad_file: 
         return as_samples(data, run.spec)
     if isinstance(data, str | Path) and Path(data).suffix.lower() in FILES and Path(data).expanduser().is_file():
         return read_samples(data, run.spec, on_bad_file=on_bad_file)
+    if isinstance(data, str | Path) and is_run(data):
+        raise UserError(f"{data} is a training and holds no data: its own noise curve comes beside by --against {data}")
     found, _ = reference(run, data, on_bad_file)
     if found.spec.modality != "sequence":
         raise UserError(f"{run.path} takes sequences, and {found.spec.source} holds {found.spec.modality} examples")
