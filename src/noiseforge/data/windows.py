@@ -61,7 +61,10 @@ def cut_windows(recorded: Recorded, *, window: int | None, stride: int | None, s
     short = lengths < window
     if short.all():
         longest = "the series has" if len(lengths) == 1 else f"the longest of {len(lengths)} series has"
-        raise UserError(f"window={window} is longer than {source}: {longest} {lengths.max()} steps; take a shorter one")
+        raise UserError(
+            f"window={window} is longer than {source}: {longest} {lengths.max()} steps; take a shorter one, or leave "
+            f"series whole by window=null"
+        )
     step = stride or 1
     counts = np.where(short, 0, (lengths - window) // step + 1)
     series = np.repeat(np.arange(len(lengths)), counts)
