@@ -60,7 +60,7 @@ def computed(op: Any, args: tuple, kwargs: dict) -> Any:
         RuntimeError: tensors of two devices meet.
     """
     tensors = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
-    _refuse_others(op, args, kwargs, tensors)
+    _refuse_others(op, args, tensors)
     wanted = kwargs.get("device")
     if op is ATEN.copy_.default:
         away = isinstance(args[0], Elsewhere)
@@ -73,7 +73,7 @@ def computed(op: Any, args: tuple, kwargs: dict) -> Any:
     def wrapped(made: Any) -> Any:
         if not isinstance(made, Tensor) or isinstance(made, Elsewhere) or not away:
             return made
-        return known.get(id(made)) if id(made) in known else Elsewhere(made)
+        return known[id(made)] if id(made) in known else Elsewhere(made)
 
     options = {**kwargs, "device": torch.device("cpu")} if wanted is not None and away else kwargs
     plain = tree_map(lambda each: each.raw if isinstance(each, Elsewhere) else each, (args, options))
@@ -84,7 +84,7 @@ def computed(op: Any, args: tuple, kwargs: dict) -> Any:
     return tree_map(wrapped, made)
 
 
-def _refuse_others(op: Any, args: tuple, kwargs: dict, tensors: list[Tensor]) -> None:
+def _refuse_others(op: Any, args: tuple, tensors: list[Tensor]) -> None:
     ours = [each for each in tensors if isinstance(each, Elsewhere)]
     others = [each for each in tensors if not isinstance(each, Elsewhere) and each.dim()]
     if op._schema.name.removeprefix("aten::") in INDEXING and isinstance(args[0], Elsewhere):

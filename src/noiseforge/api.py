@@ -291,7 +291,7 @@ def _prepared(
     for problem in loaded.problems[:PROBLEMS]:
         logger.warning("%s: %s", loaded.spec.source, problem)
     if (more := len(loaded.problems) - PROBLEMS) > 0:
-        logger.warning("%s: %d more of this kind: see `noiseforge data`", loaded.spec.source, more)
+        logger.warning("%s: %d more, which `noiseforge data` lists", loaded.spec.source, more)
     return resolved, loaded
 
 
