@@ -187,9 +187,12 @@ class LatentRecurrentGAN(CodingSeriesModel):
     def latent(self, n: int, generator: torch.Generator) -> Tensor:
         return self.game.latent(n, generator)
 
-    def made(self, z: Tensor, y: Tensor | None, generator: torch.Generator | None, *, denoised: bool) -> Made:
+    def decoded(self, z: Tensor, y: Tensor | None) -> tuple[Tensor, Decoded]:
         code = self.game.render(z, y)
-        decoded = self.decoder(code, y)
+        return code, self.decoder(code, y)
+
+    def made(self, z: Tensor, y: Tensor | None, generator: torch.Generator | None, *, denoised: bool) -> Made:
+        code, decoded = self.decoded(z, y)
         if denoised or generator is None or self.noise is None:
             return self.draft(code, decoded, None, generator)
         level = code[:, : self.representation.levels]

@@ -33,6 +33,9 @@ class Model(nn.Module, ABC):
     def prepare(self, data: Dataset) -> None:
         """Takes from the training examples what a model starts from, before its first round: here nothing."""
 
+    def settle(self) -> None:
+        """Takes from weights that are to be used what follows from them: here nothing."""
+
     @abstractmethod
     def players(self) -> list[Player]:
         """Who plays in a round of the training, in order."""

@@ -11,7 +11,7 @@ from noiseforge.data.spec import Batch, Spec
 from noiseforge.models.latent import Code, EncodingModel
 from noiseforge.models.player import Moment, Player
 from noiseforge.models.series import CodingSeriesModel, Made
-from noiseforge.networks.sequence.autoencoder import SequenceEncoder
+from noiseforge.networks.sequence.autoencoder import Decoded, SequenceEncoder
 from noiseforge.networks.sequence.view import Parts, View
 from noiseforge.objectives.variational import free_bits, guarded, kl_normal, normal_log_density, reparameterised
 from noiseforge.recipes.recurrent_settings import RecurrentVAESettings
@@ -74,8 +74,11 @@ class RecurrentVAE(CodingSeriesModel, EncodingModel):
 
     # -- what a trained model does ----------------------------------------------------------------------------
 
+    def decoded(self, z: Tensor, y: Tensor | None) -> tuple[Tensor, Decoded]:
+        return z, self.decoder(z, y)
+
     def made(self, z: Tensor, y: Tensor | None, generator: torch.Generator | None, *, denoised: bool) -> Made:
-        decoded = self.decoder(z, y)
+        _, decoded = self.decoded(z, y)
         if denoised or generator is None:
             return self.draft(z, decoded, None, generator)
         shape = (len(z), self.representation.steps, len(self.log_scale))

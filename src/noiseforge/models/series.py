@@ -14,10 +14,15 @@ from noiseforge.data.spec import Dataset, Spec
 from noiseforge.errors import UserError
 from noiseforge.models.latent import CHUNK, LatentModel
 from noiseforge.networks.sequence.autoencoder import Decoded, SequenceDecoder, chunk_for
+from noiseforge.networks.sequence.balance import Balance
 from noiseforge.networks.sequence.masks import inside
 from noiseforge.networks.sequence.representation import Representation
 from noiseforge.networks.sequence.view import SURE, Parts, View
 from noiseforge.recipes.recurrent_settings import RecurrentNetworkSettings
+
+SETTLING = 4096
+"""Series that show how frequent lengths and gaps are; fewer where they are of more numbers than `NUMBERS`."""
+NUMBERS = 4_000_000
 
 Latents = Callable[[int, torch.Generator, Tensor | None], Tensor]
 """(k, latent) of k, a generator on the CPU, and labels (k,)."""
@@ -149,6 +154,35 @@ class CodingSeriesModel(SeriesModel):
             classes=self.classes,
         )
         self.decoder.initialise(rng)
+        self.balance = Balance(steps, len(self.representation.gaps), self.classes)
+
+    def prepare(self, data: Dataset) -> None:
+        super().prepare(data)
+        batch = self.representation.some(data)
+        self.balance.learn(self.representation(batch.x, batch.length), batch.y)
+
+    @abstractmethod
+    def decoded(self, z: Tensor, y: Tensor | None) -> tuple[Tensor, Decoded]:
+        """The codes of latents (N, latent) on the model's device, and what the decoder makes of them."""
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Lengths and gaps of what is made become as frequent as those of the training series."""
+        representation = self.representation
+        if not (representation.ragged or representation.gaps):
+            return
+        each = representation.steps * (1 + len(representation.gaps))
+        count = max(min(SETTLING, NUMBERS // each), 1)
+
+        def network(z: Tensor, y: Tensor | None) -> Tensor:
+            code, decoded = self.decoded(z, y)
+            length = representation.length_logits(decoded.length.float())
+            return torch.cat([length, self.parts(code, decoded).missing.float().flatten(1)], 1)
+
+        latents = self.latent(count, torch.Generator().manual_seed(0))
+        logits = self.in_chunks(network, latents, self.balance.labels(count))
+        length, missing = logits.split([representation.steps, each - representation.steps], 1)
+        self.balance.fit(length, missing.unflatten(1, (representation.steps, -1)), representation.lengths.cpu())
 
     def parts(self, code: Tensor, decoded: Decoded) -> Parts:
         """What a decoder gave of a code. The levels are the code's first numbers."""
@@ -168,7 +202,8 @@ class CodingSeriesModel(SeriesModel):
         drawn as well.
         """
         parts = self.parts(code, decoded)
-        length = self.representation.draw_lengths(decoded.length.float(), generator)
+        parts = parts._replace(missing=parts.missing + self.balance.missing)
+        length = self.representation.draw_lengths(decoded.length.float() + self.balance.length, generator)
         if noise is not None and generator is not None:
             alive = inside(noise, length)
             logits = parts.missing.float().cpu()

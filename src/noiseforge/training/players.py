@@ -105,10 +105,11 @@ class Training:
 
     @contextmanager
     def averaged(self) -> Iterator[nn.Module]:
-        """Within the block the model holds the averaged weights, in evaluation mode."""
+        """Within the block the model holds the averaged weights and has settled, in evaluation mode."""
         for average in self.averages.values():
             average.swap()
         self.model.eval()
+        self.model.settle()
         try:
             yield self.model
         finally:
