@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -204,6 +205,12 @@ def test_what_does_not_fit_is_refused_in_one_line(
 ) -> None:
     known = {"CLASSIFIER": classifier, "GENERATOR": generator}
     assert told in refused(capsys, *(known.get(word, word) for word in words))
+
+
+def test_the_weights_that_are_saved_have_settled(generator: Path, coder: Path) -> None:
+    for run in (generator, coder):
+        model: Any = Run.open(run).load_model()
+        assert model.balance.missing.abs().min() > 0 and model.balance.length.abs().max() > 0
 
 
 def test_a_training_says_what_is_wrong_with_its_data_and_what_it_has_no_use_for(

@@ -363,6 +363,29 @@ def test_generated_lengths_are_those_of_the_data_in_their_shares() -> None:
         assert float((drawn == length).float().mean()) == pytest.approx(share, abs=0.03)
 
 
+@pytest.mark.parametrize("build", [latent_gan, vae])
+def test_lengths_and_gaps_are_as_frequent_as_in_the_data(build: Build) -> None:
+    """A decoder that is too sure of what it says is made up for, in what is used of the weights."""
+    data = Series()
+    model = build(data.spec)
+    model.prepare(data)
+
+    def shares(made: Samples) -> Tensor:
+        assert made.length is not None
+        lengths = [(made.length == length).float().mean() for length in (4, 6, 10)]
+        return torch.stack([*lengths, made.x[..., COPY][in_steps(made)].isnan().float().mean()])
+
+    def made() -> Tensor:
+        return shares(model.series(4000, generator=torch.Generator().manual_seed(1)))
+
+    wanted = shares(Samples(data.x, None, data.length))
+    with torch.no_grad():
+        model.get_parameter("decoder.length.bias")[3] += 2
+    assert float((made() - wanted).abs().max()) > 0.2
+    model.settle()
+    torch.testing.assert_close(made(), wanted, atol=0.03, rtol=0)
+
+
 def test_denoised_series_are_smoother_by_what_the_model_of_noise_holds() -> None:
     data = Series(whole=True)
     noisy = data.x[..., WAVE] + 0.1 * torch.randn(N, STEPS, generator=torch.Generator().manual_seed(5))
