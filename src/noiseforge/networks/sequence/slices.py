@@ -113,6 +113,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
     def begin() -> None:
         torch.set_num_threads(1)
+        torch.get_num_threads()  # who asks for the first time is given the number that was set last, by any thread
         everyone.wait()
 
     pool = ThreadPoolExecutor(threads, thread_name_prefix="slices", initializer=begin)
@@ -120,7 +121,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     for _ in range(threads):
         pool.submit(int)
     everyone.wait()
-    torch.set_num_threads(mine)  # the number that threads set is also that of all who ask for the first time later
+    torch.set_num_threads(mine)
     return pool
 
 
