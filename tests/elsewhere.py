@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, library
 from torch.utils import backend_registration
 from torch.utils._mode_utils import no_dispatch
 from torch.utils._pytree import tree_leaves, tree_map
@@ -19,7 +19,7 @@ ATEN, PROCESSORS = torch.ops.aten, torch.Generator
 NAME = "elsewhere"
 PORTABLE = hasattr(backend_registration, "_setup_privateuseone_for_python_backend")
 """Whether this torch lets a device be written in Python."""
-ANYTHING, SOME = torch.library.Library("_", "IMPL"), torch.library.Library("aten", "IMPL")
+ANYTHING, SOME = library.Library("_", "IMPL"), library.Library("aten", "IMPL")
 """What torch is told of the device, for as long as these are there."""
 CROSSING = {ATEN._to_copy.default, ATEN.copy_.default, ATEN._local_scalar_dense.default}
 """What goes from one device to another."""
