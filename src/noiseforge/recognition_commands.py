@@ -54,10 +54,12 @@ def classify(
     terminal.table(("sequence", "class", "probability"), rows)
     if len(best) > SHOWN:
         terminal.say(f"{SHOWN} of {len(best):,} are shown" + ("" if out else "; all go to --out labels.csv"))
-    terminal.table(
-        ("metric", "value", "95% interval"),
-        [(f.metric, f"{f.value:.4g}", "–" if f.low is None else f"{f.low:.4g} to {f.high:.4g}") for f in found.figures],
-    )
+    if found.figures:
+        rows = [
+            (f.metric, f"{f.value:.4g}", "–" if f.low is None else f"{f.low:.4g} to {f.high:.4g}")
+            for f in found.figures
+        ]
+        terminal.table(("metric", "value", "95% interval"), rows)
     if out:
         terminal.say(f"Look at {out}")
     terminal.next(command("classify", run, "--noise-curve", "--out", "noise.png"), command("diagnose", run))

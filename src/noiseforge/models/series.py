@@ -20,8 +20,9 @@ from noiseforge.networks.sequence.representation import Representation
 from noiseforge.networks.sequence.view import SURE, Parts, View
 from noiseforge.recipes.recurrent_settings import RecurrentNetworkSettings
 
-SETTLING = 4096
-"""Series that show how frequent lengths and gaps are; fewer where they are of more numbers than `NUMBERS`."""
+SETTLING, FEWEST = 4096, 256
+"""Series that show how frequent lengths and gaps are; fewer, but not below the second, where they are of more numbers
+than `NUMBERS`."""
 NUMBERS = 4_000_000
 
 Latents = Callable[[int, torch.Generator, Tensor | None], Tensor]
@@ -172,7 +173,7 @@ class CodingSeriesModel(SeriesModel):
         if not (representation.ragged or representation.gaps):
             return
         each = representation.steps * (1 + len(representation.gaps))
-        count = max(min(SETTLING, NUMBERS // each), 1)
+        count = max(min(SETTLING, NUMBERS // each), FEWEST)
 
         def network(z: Tensor, y: Tensor | None) -> Tensor:
             code, decoded = self.decoded(z, y)
